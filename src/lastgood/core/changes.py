@@ -1,0 +1,217 @@
+"""What an operation changes: small typed facts, each with the state before and after.
+
+The state of the registry is the fold of all changes in log order. A change says `before` and
+`after` so that history can be read without replaying it and so that an undo can be derived.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from lastgood.core.ids import Digest, ModelName, RefName, VersionNumber
+from lastgood.core.stages import Stage
+from lastgood.errors import IntegrityFailure
+
+__all__ = [
+    "CHANGE_TYPES",
+    "Change",
+    "DescriptionSet",
+    "HoldPlaced",
+    "HoldReleased",
+    "MarkSet",
+    "ModelCreated",
+    "ModelDeleted",
+    "ModelRenamed",
+    "RefMoved",
+    "StageChanged",
+    "TagSet",
+    "VersionDeleted",
+    "VersionRegistered",
+    "decode_change",
+]
+
+MarkValue = Literal["good", "bad", "yanked", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCreated:
+    """A model came to be."""
+
+    model: ModelName
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    kind: Literal["model_created"] = "model_created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRenamed:
+    """The model got another name; its versions, refs and history go with it."""
+
+    model: ModelName
+    after: ModelName
+    kind: Literal["model_renamed"] = "model_renamed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDeleted:
+    """The model and all its versions are gone from view; the numbers they had are never used again."""
+
+    model: ModelName
+    kind: Literal["model_deleted"] = "model_deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRegistered:
+    """A version came to be; `digest` is None for an external version, whose bytes are not here."""
+
+    model: ModelName
+    version: VersionNumber
+    digest: Digest | None
+    source: str = ""
+    """As the client named it."""
+    run_id: str = ""
+    run_link: str = ""
+    user: str = ""
+    description: str = ""
+    logged_model_id: str = ""
+    artifact_uri: str = ""
+    """For an external version: where an MLflow client finds the bytes."""
+    size: int = 0
+    tags: dict[str, str] = field(default_factory=dict)
+    kind: Literal["version_registered"] = "version_registered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDeleted:
+    """The version is gone from view; its number is never used again."""
+
+    model: ModelName
+    version: VersionNumber
+    kind: Literal["version_deleted"] = "version_deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefMoved:
+    """A ref points elsewhere; None is nowhere."""
+
+    model: ModelName
+    ref: RefName
+    before: VersionNumber | None
+    after: VersionNumber | None
+    alias: bool = False
+    """Whether MLflow clients see the ref among the aliases of the model."""
+    kind: Literal["ref_moved"] = "ref_moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChanged:
+    """A version carries another stage label."""
+
+    model: ModelName
+    version: VersionNumber
+    before: Stage
+    after: Stage
+    kind: Literal["stage_changed"] = "stage_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlaced:
+    """The version may not be promoted to the environment until the hold is released."""
+
+    model: ModelName
+    version: VersionNumber
+    environment: RefName
+    kind: Literal["hold_placed"] = "hold_placed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldReleased:
+    """The version may be promoted to the environment again."""
+
+    model: ModelName
+    version: VersionNumber
+    environment: RefName
+    kind: Literal["hold_released"] = "hold_released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkSet:
+    """A person judged the version in the environment."""
+
+    model: ModelName
+    version: VersionNumber
+    environment: RefName
+    before: MarkValue
+    after: MarkValue
+    kind: Literal["mark_set"] = "mark_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSet:
+    """A tag of the model (`version` None) or of a version; `after` None removes it."""
+
+    model: ModelName
+    key: str
+    before: str | None
+    after: str | None
+    version: VersionNumber | None = None
+    kind: Literal["tag_set"] = "tag_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescriptionSet:
+    """The description of the model (`version` None) or of a version."""
+
+    model: ModelName
+    before: str
+    after: str
+    version: VersionNumber | None = None
+    kind: Literal["description_set"] = "description_set"
+
+
+Change = (
+    ModelCreated
+    | ModelRenamed
+    | ModelDeleted
+    | VersionRegistered
+    | VersionDeleted
+    | RefMoved
+    | StageChanged
+    | HoldPlaced
+    | HoldReleased
+    | MarkSet
+    | TagSet
+    | DescriptionSet
+)
+
+CHANGE_TYPES: dict[str, type[Change]] = {
+    "model_created": ModelCreated,
+    "model_renamed": ModelRenamed,
+    "model_deleted": ModelDeleted,
+    "version_registered": VersionRegistered,
+    "version_deleted": VersionDeleted,
+    "ref_moved": RefMoved,
+    "stage_changed": StageChanged,
+    "hold_placed": HoldPlaced,
+    "hold_released": HoldReleased,
+    "mark_set": MarkSet,
+    "tag_set": TagSet,
+    "description_set": DescriptionSet,
+}
+
+
+def decode_change(data: dict[str, Any]) -> Change:
+    """Read one change from the log.
+
+    Raises:
+        IntegrityFailure: an unknown kind or a field of the wrong type.
+    """
+    kind = data.get("kind")
+    cls = CHANGE_TYPES.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise IntegrityFailure(f"The log holds a change of unknown kind {kind!r}", hint="upgrade lastgood")
+    try:
+        return msgspec.convert(data, cls)
+    except msgspec.ValidationError as error:
+        raise IntegrityFailure(f"The log holds a malformed change of kind {kind}: {error}") from error

@@ -1,0 +1,66 @@
+"""What a client asks for: typed requests, decoded once at the edge."""
+
+from dataclasses import dataclass, field
+
+from lastgood.core.changes import MarkValue
+from lastgood.core.ids import ModelName, RefName
+from lastgood.core.manifest import Manifest
+from lastgood.core.operations import Actor, Origin
+
+__all__ = ["Caller", "MarkVersion", "Promote", "Register", "Rollback"]
+
+REASON_LENGTH_MAX = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, from where, and the key that makes a repeated request one act."""
+
+    actor: Actor
+    origin: Origin = field(default_factory=Origin)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """Make a version of `model` from a manifest whose files are stored already."""
+
+    model: ModelName
+    manifest: Manifest
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Point an environment at a version."""
+
+    reference: str
+    to: RefName
+    reason: str = ""
+    release_hold: bool = False
+    expect_head: int | None = None
+    """The state the decision was made on (`Plan.head`); None: whatever it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """Return an environment to its last good version, or to the one named."""
+
+    model: ModelName
+    environment: RefName = RefName("production")
+    to: str | None = None
+    """A reference; None: the last good version."""
+    reason: str = ""
+    expect_head: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkVersion:
+    """Judge a version in an environment."""
+
+    reference: str
+    value: MarkValue
+    environment: RefName = RefName("production")
+    reason: str = ""

@@ -1,0 +1,126 @@
+"""The operation: one act, and the hash that chains it to its predecessor."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from lastgood.core.canonical import canonical_digest
+from lastgood.core.changes import Change
+from lastgood.core.ids import Digest, Instant, ModelName, OperationId, hex_of
+
+__all__ = ["GENESIS", "Act", "Actor", "Operation", "OperationKind", "Origin", "seal", "stream_of"]
+
+OPERATION_SCHEMA = 1
+GENESIS = Digest("sha256:" + "0" * 64)
+"""The predecessor of the first operation."""
+
+OperationKind = Literal[
+    "register",
+    "promote",
+    "rollback",
+    "mark",
+    "hold",
+    "release",
+    "set_alias",
+    "delete_alias",
+    "transition_stage",
+    "create_model",
+    "rename_model",
+    "update_model",
+    "delete_model",
+    "update_version",
+    "delete_version",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acted. Until access control exists a name is a claim, and `verified` is False."""
+
+    name: str
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the act came from: host, program with its version, and the door it used."""
+
+    host: str = ""
+    program: str = ""
+    door: Literal["local", "http", "mlflow"] = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """An operation as decided, before it has its place in the log."""
+
+    kind: OperationKind
+    model: ModelName
+    actor: Actor
+    origin: Origin
+    reason: str = ""
+    summary: str = ""
+    """From -> to in words."""
+    changes: tuple[Change, ...] = ()
+    restores: OperationId | None = None
+    """For a rollback: the operation whose outcome is restored."""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An act in its place: `seq` is its position in the global order, from 1 without gaps."""
+
+    seq: int
+    at_ms: Instant
+    """Never smaller than that of its predecessor, even when the machine's clock went back."""
+    kind: OperationKind
+    model: ModelName
+    streams: tuple[str, ...]
+    actor: Actor
+    origin: Origin
+    reason: str
+    summary: str
+    changes: tuple[Change, ...]
+    restores: OperationId | None
+    idempotency_key: str
+    previous: Digest
+    hash: Digest = Digest("")
+    schema: int = OPERATION_SCHEMA
+
+    @property
+    def id(self) -> OperationId:
+        """A short name for people: ``op-`` and the first 16 digits of the hash."""
+        return OperationId("op-" + hex_of(self.hash)[:16])
+
+    def expected_hash(self) -> Digest:
+        """SHA-256 over the canonical JSON of all fields except `hash`."""
+        fields = msgspec.to_builtins(self)
+        del fields["hash"]
+        return canonical_digest(fields)
+
+
+def stream_of(model: ModelName) -> str:
+    """The stream that acts on this model contend for."""
+    return f"model:{model}"
+
+
+def seal(act: Act, *, seq: int, at_ms: Instant, previous: Digest, streams: tuple[str, ...]) -> Operation:
+    """Give the act its place in the log and compute its hash."""
+    draft = Operation(
+        seq=seq,
+        at_ms=at_ms,
+        kind=act.kind,
+        model=act.model,
+        streams=streams,
+        actor=act.actor,
+        origin=act.origin,
+        reason=act.reason,
+        summary=act.summary,
+        changes=act.changes,
+        restores=act.restores,
+        idempotency_key=act.idempotency_key,
+        previous=previous,
+    )
+    return replace(draft, hash=draft.expected_hash())
