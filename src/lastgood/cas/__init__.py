@@ -1,0 +1,1 @@
+"""Content-addressed objects: bytes named by their SHA-256."""

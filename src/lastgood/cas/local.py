@@ -1,0 +1,238 @@
+"""Objects on local disk: ``objects/sha256/ab/cdef…``, mode 0444, written once.
+
+Order of publication, so that a crash at any instant leaves either nothing or the whole object:
+temporary file in the same file system -> write -> fsync -> rename to the digest -> fsync of the
+directory. Only then may anything name the digest.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from lastgood.cas.port import CHUNK_SIZE
+from lastgood.core.ids import Digest, digest_of_hex, hex_of
+from lastgood.errors import IntegrityFailure, NotFound, StoreFull, StoreUnavailable, TooLarge
+
+__all__ = ["LocalObjects"]
+
+LEFTOVER_AGE_S = 24 * 3600.0  # older temporary files belong to processes that died
+OBJECT_MODE = 0o444
+
+
+class LocalObjects:
+    """Objects under one directory.
+
+    Args:
+        root: Made if absent.
+        durable: False leaves out fsync; only for tests that show what fsync is for.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        self._root = root / "sha256"
+        self._incoming = root / "incoming"
+        self._durable = durable
+        with translated(root):
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._incoming.mkdir(exist_ok=True)
+
+    def path_of(self, digest: Digest) -> Path:
+        """Where the object is, or would be."""
+        hex_digits = hex_of(digest)
+        return self._root / hex_digits[:2] / hex_digits[2:]
+
+    def writer(self) -> "LocalWriter":
+        return LocalWriter(self, self._incoming)
+
+    def put(self, stream: BinaryIO, *, expect: Digest | None = None) -> Digest:
+        with self.writer() as writer:
+            while chunk := stream.read(CHUNK_SIZE):
+                writer.write(chunk)
+            return writer.commit(expect=expect)
+
+    def put_bytes(self, data: bytes) -> Digest:
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit()
+
+    def has(self, digest: Digest) -> bool:
+        return self.path_of(digest).is_file()
+
+    def size(self, digest: Digest) -> int:
+        with self._open(digest) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def read(self, digest: Digest, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        if start == 0 and end is None:
+            return self._read_whole(digest)
+        self.verify(digest)
+        return self._read_part(digest, start, self.size(digest) if end is None else end)
+
+    def _read_whole(self, digest: Digest) -> Iterator[bytes]:
+        # One chunk is held back: a reader who got every byte can rely on all of them being right.
+        hasher = hashlib.sha256()
+        held = b""
+        with self._open(digest) as file:
+            while chunk := file.read(CHUNK_SIZE):
+                hasher.update(chunk)
+                if held:
+                    yield held
+                held = chunk
+        if hasher.hexdigest() != hex_of(digest):
+            raise damaged(digest)
+        yield held
+
+    def _read_part(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
+        with self._open(digest) as file:
+            file.seek(start)
+            left = end - start
+            while left > 0 and (chunk := file.read(min(CHUNK_SIZE, left))):
+                left -= len(chunk)
+                yield chunk
+
+    def read_bytes(self, digest: Digest, *, size_max: int) -> bytes:
+        with self._open(digest) as file:
+            data = file.read(size_max + 1)
+        if len(data) > size_max:
+            raise TooLarge(f"Object {digest} is larger than {size_max:,} bytes")
+        if hashlib.sha256(data).hexdigest() != hex_of(digest):
+            raise damaged(digest)
+        return data
+
+    def verify(self, digest: Digest) -> int:
+        with self._open(digest) as file:
+            found = hashlib.file_digest(file, hashlib.sha256)
+            size = file.tell()
+        if found.hexdigest() != hex_of(digest):
+            raise damaged(digest)
+        return size
+
+    def digests(self) -> Iterator[Digest]:
+        for folder in sorted(self._root.iterdir()):
+            for file in sorted(folder.iterdir()):
+                if re.fullmatch(r"[0-9a-f]{64}", folder.name + file.name):
+                    yield digest_of_hex(folder.name + file.name)
+
+    def sweep(self) -> int:
+        """Remove what crashed writers left behind more than a day ago; returns how many files."""
+        removed = 0
+        for leftover in self._incoming.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
+                    leftover.unlink()
+                    removed += 1
+        return removed
+
+    @contextmanager
+    def _open(self, digest: Digest) -> Iterator[BufferedReader]:
+        try:
+            with self.path_of(digest).open("rb") as file:
+                yield file
+        except FileNotFoundError:
+            raise NotFound(f"Object {digest} is not stored", hint="run: lastgood fsck") from None
+        except OSError as error:
+            raise StoreUnavailable(f"Object {digest} cannot be read: {error.strerror}") from error
+
+    def publish(self, temporary: Path, digest: Digest) -> None:
+        """Give a complete, durable temporary file its final name."""
+        target = self.path_of(digest)
+        if target.is_file():
+            # The same bytes are there already; but a damaged file is replaced, not trusted.
+            with suppress(IntegrityFailure):
+                self.verify(digest)
+                temporary.unlink()
+                return
+        new_folder = not target.parent.is_dir()
+        target.parent.mkdir(exist_ok=True)
+        temporary.chmod(OBJECT_MODE)
+        temporary.rename(target)
+        self.sync_directory(target.parent)
+        if new_folder:
+            self.sync_directory(self._root)
+
+    def sync_directory(self, folder: Path) -> None:
+        """Make renames in the directory survive a power cut."""
+        if not self._durable:
+            return
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_file(self, file: BinaryIO) -> None:
+        """Make the bytes survive a power cut. An error here is final: it is never retried into a success."""
+        file.flush()
+        if self._durable:
+            os.fsync(file.fileno())
+
+
+class LocalWriter:
+    """An object on its way into `LocalObjects`."""
+
+    def __init__(self, store: LocalObjects, incoming: Path) -> None:
+        self._store = store
+        self._hasher = hashlib.sha256()
+        self.size = 0
+        with translated(incoming):
+            descriptor, name = tempfile.mkstemp(dir=incoming)
+            self._file = os.fdopen(descriptor, "wb", buffering=CHUNK_SIZE)
+            self._path = Path(name)
+
+    def write(self, chunk: bytes) -> None:
+        with translated(self._path):
+            self._file.write(chunk)
+        self._hasher.update(chunk)
+        self.size += len(chunk)
+
+    def commit(self, *, expect: Digest | None = None) -> Digest:
+        digest = digest_of_hex(self._hasher.hexdigest())
+        if expect is not None and digest != expect:
+            raise IntegrityFailure(f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again")
+        with translated(self._path):
+            self._store.sync_file(self._file)
+            self._file.close()
+            self._store.publish(self._path, digest)
+        return digest
+
+    def __enter__(self) -> "LocalWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with suppress(OSError):  # a full disk may make the final flush of an abandoned file fail
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def damaged(digest: Digest) -> IntegrityFailure:
+    """The error for an object whose bytes are not what its name says."""
+    return IntegrityFailure(
+        f"Object {digest} is damaged: its bytes have another digest",
+        hint="restore the object from a backup, then run: lastgood fsck",
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Say in our words what the operating system says in its own.
+
+    Raises:
+        StoreFull: no space or quota left. StoreUnavailable: read-only, forbidden, or an I/O error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreFull(f"No space left in {path.parent}; nothing was stored", hint="free space and try again") from error
+        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise StoreUnavailable(
+                f"{path} cannot be written: {error.strerror}", hint="check the permissions of the data directory"
+            ) from error
+        raise StoreUnavailable(f"{path}: {error.strerror or error}", hint="check the disk") from error

@@ -1,0 +1,172 @@
+"""The operation log: append with compare-and-swap, read, verify the chain.
+
+The only function that writes an operation is `append`; the projections follow in the same
+transaction, so that no reader sees one without the other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from lastgood.core.canonical import canonical
+from lastgood.core.changes import ModelRenamed, decode_change
+from lastgood.core.ids import Digest, Instant, ModelName, RefName
+from lastgood.core.operations import GENESIS, Act, Actor, Operation, Origin, seal, stream_of
+from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
+from lastgood.store import projections
+from lastgood.store.database import Connection
+from lastgood.store.schema import history, models, operation_streams, operations, ref_moves
+
+__all__ = ["append", "by_idempotency_key", "by_seqs", "decode_operation", "every", "head_of", "newest", "page", "verify_chain"]
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 128
+PAGE_MAX = 1000
+
+_o = operations.c
+_newest = sa.select(_o.seq, _o.hash, _o.at_ms).order_by(_o.seq.desc()).limit(1)
+_head = sa.select(sa.func.max(operation_streams.c.seq)).where(operation_streams.c.stream == sa.bindparam("stream"))
+_by_key = sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key"))
+
+
+def append(tx: Connection, act: Act, *, now: Instant, expect: Mapping[str, int] | None = None) -> Operation:
+    """Give the act its place in the log and apply its changes; the caller's transaction publishes both.
+
+    Args:
+        tx: A write transaction.
+        act: What was decided.
+        now: The machine's time; the operation never gets one before its predecessor's.
+        expect: Per stream, the position of its newest operation when the decision was made.
+
+    Raises:
+        Conflict: a stream has moved on since.
+    """
+    for stream, seq in (expect or {}).items():
+        if (head := head_of(tx, stream)) != seq:
+            raise Conflict(
+                f"{stream.removeprefix('model:')} changed while you decided: operation {seq} was its newest, now it is {head}",
+                hint="look at what happened (lastgood log) and decide again",
+            )
+    if len(act.idempotency_key) > IDEMPOTENCY_KEY_LENGTH_MAX:
+        raise InvalidInput(f"An idempotency key may have {IDEMPOTENCY_KEY_LENGTH_MAX} characters")
+    last = tx.execute(_newest).first()
+    seq, previous, last_ms = (last.seq + 1, Digest(last.hash), last.at_ms) if last else (1, GENESIS, 0)
+    streams = [stream_of(act.model)]
+    streams += [stream_of(c.after) for c in act.changes if isinstance(c, ModelRenamed)]
+    operation = seal(act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams))
+    tx.execute(
+        operations.insert(),
+        {
+            "seq": seq,
+            "id": operation.id,
+            "at_ms": operation.at_ms,
+            "kind": operation.kind,
+            "hash": operation.hash,
+            "body": canonical(msgspec.to_builtins(operation)),
+            "idempotency_key": act.idempotency_key or None,
+        },
+    )
+    tx.execute(operation_streams.insert(), [{"stream": s, "seq": seq} for s in streams])
+    projections.apply(tx, operation)
+    return operation
+
+
+def head_of(connection: Connection, stream: str) -> int:
+    """The position of the stream's newest operation; 0 if it has none."""
+    return connection.execute(_head, {"stream": stream}).scalar() or 0
+
+
+def newest(connection: Connection) -> tuple[int, Digest]:
+    """Position and hash of the newest operation of all; (0, GENESIS) for an empty log."""
+    row = connection.execute(_newest).first()
+    return (row.seq, Digest(row.hash)) if row else (0, GENESIS)
+
+
+def by_idempotency_key(connection: Connection, key: str) -> Operation | None:
+    """The operation that this key already made, if it did."""
+    body = connection.execute(_by_key, {"key": key}).scalar()
+    return decode_operation(body) if body is not None else None
+
+
+def by_seqs(connection: Connection, seqs: Sequence[int]) -> dict[int, Operation]:
+    """The operations at those positions."""
+    rows = connection.execute(sa.select(_o.seq, _o.body).where(_o.seq.in_(seqs)))
+    return {row.seq: decode_operation(row.body) for row in rows}
+
+
+def page(
+    connection: Connection,
+    *,
+    model: ModelName | None = None,
+    ref: RefName | None = None,
+    limit: int,
+    before_seq: int | None = None,
+) -> list[Operation]:
+    """Operations, newest first; of one model, or of those that moved one ref of it."""
+    query = sa.select(_o.body).order_by(_o.seq.desc()).limit(min(max(limit, 1), PAGE_MAX))
+    if model is not None:
+        model_id = sa.select(models.c.id).where(models.c.name == model).scalar_subquery()
+        by_name = sa.select(operation_streams.c.seq).where(operation_streams.c.stream == stream_of(model))
+        by_id = sa.select(history.c.seq).where(history.c.model_id == model_id)
+        query = query.where(_o.seq.in_(by_id.union(by_name)))
+    if ref is not None:
+        query = query.where(_o.seq.in_(sa.select(ref_moves.c.seq).where(ref_moves.c.ref == ref)))
+    if before_seq is not None:
+        query = query.where(_o.seq < before_seq)
+    return [decode_operation(body) for body in connection.execute(query).scalars()]
+
+
+def every(connection: Connection) -> Iterator[tuple[int, str, bytes]]:
+    """All operations in log order, as stored: position, hash, body."""
+    rows = connection.execute(sa.select(_o.seq, _o.hash, _o.body).order_by(_o.seq)).yield_per(500)
+    for row in rows:
+        yield row.seq, row.hash, bytes(row.body)
+
+
+def decode_operation(body: bytes) -> Operation:
+    """Read an operation from its stored bytes.
+
+    Raises:
+        IntegrityFailure: the bytes are not an operation.
+    """
+    try:
+        raw: dict[str, Any] = msgspec.json.decode(body)
+        # Field by field, because msgspec does not tell several dataclasses in one union apart.
+        raw["changes"] = tuple(decode_change(change) for change in raw["changes"])
+        raw["streams"] = tuple(raw["streams"])
+        raw["actor"] = msgspec.convert(raw["actor"], Actor)
+        raw["origin"] = msgspec.convert(raw["origin"], Origin)
+        return Operation(**raw)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise IntegrityFailure(f"The log holds an operation that cannot be read: {error}", hint="run: lastgood fsck") from error
+
+
+def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str]]:
+    """Walk the log from its beginning; yields each operation with what is wrong with it ("" if nothing).
+
+    Found are edited, deleted, inserted and reordered operations. A log cut at its end can only be
+    told by comparing its head with one noted elsewhere.
+    """
+    previous, expected_seq = GENESIS, 1
+    for seq, stored_hash, body in every(connection):
+        try:
+            operation = decode_operation(body)
+        except IntegrityFailure as error:
+            yield None, f"operation {seq}: {error.message}"
+            previous, expected_seq = Digest(stored_hash), seq + 1
+            continue
+        yield operation, _flaw(operation, seq, stored_hash, previous, expected_seq)
+        previous, expected_seq = operation.hash, seq + 1
+
+
+def _flaw(operation: Operation, seq: int, stored_hash: str, previous: Digest, expected_seq: int) -> str:
+    if seq != expected_seq:
+        return f"operation {seq}: {expected_seq} was expected; operations are missing or out of order"
+    if operation.seq != seq or operation.hash != stored_hash:
+        return f"operation {seq}: its row and its body disagree"
+    if operation.previous != previous:
+        return f"operation {seq}: it does not follow its predecessor"
+    if operation.expected_hash() != operation.hash:
+        return f"operation {seq}: its content was changed after it was written"
+    return ""

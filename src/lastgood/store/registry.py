@@ -1,0 +1,315 @@
+"""Reads of the registry's projections: rows as small typed values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from lastgood.core.ids import Digest, Instant, ModelName, RefName, RunId, VersionNumber
+from lastgood.core.stages import Stage
+from lastgood.store.database import Connection
+from lastgood.store.projections import folded
+from lastgood.store.schema import holds, marks, model_tags, models, numbering, ref_moves, refs, version_tags, versions
+
+__all__ = [
+    "HoldRow",
+    "MarkRow",
+    "ModelRow",
+    "MoveRow",
+    "RefRow",
+    "VersionRow",
+    "all_models",
+    "holds_of",
+    "last_number",
+    "latest_per_stage",
+    "marks_of",
+    "model_named",
+    "model_named_alike",
+    "moves_of",
+    "move_at",
+    "ref_of",
+    "refs_of",
+    "refs_to",
+    "tags_of_model",
+    "tags_of_version",
+    "tags_of_versions",
+    "version_latest",
+    "version_of",
+    "versions_by_digest",
+    "versions_from_run",
+    "versions_in_stage",
+    "versions_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model."""
+
+    id: int
+    name: ModelName
+    description: str
+    created_ms: Instant
+    changed_ms: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version."""
+
+    model_id: int
+    version: VersionNumber
+    digest: Digest | None
+    source: str
+    run_id: str
+    run_link: str
+    user: str
+    description: str
+    logged_model_id: str
+    artifact_uri: str
+    size: int
+    stage: Stage
+    created_ms: Instant
+    changed_ms: Instant
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefRow:
+    """A ref; `version` None: it was unset."""
+
+    model_id: int
+    ref: RefName
+    version: VersionNumber | None
+    seq: int
+    moved_ms: Instant
+    alias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRow:
+    """One move of a ref."""
+
+    seq: int
+    before: VersionNumber | None
+    after: VersionNumber | None
+    at_ms: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """A hold."""
+
+    environment: RefName
+    version: VersionNumber
+    seq: int
+    at_ms: Instant
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRow:
+    """A person's judgement."""
+
+    environment: RefName
+    version: VersionNumber
+    value: str
+    seq: int
+    at_ms: Instant
+    actor: str
+    reason: str
+
+
+_m, _v, _r = models.c, versions.c, refs.c
+_MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
+_VERSION = tuple(_v)
+_REF = tuple(_r)
+
+_model_named = sa.select(*_MODEL).where(_m.name == sa.bindparam("name"))
+_model_alike = sa.select(*_MODEL).where(_m.folded == sa.bindparam("folded"))
+_version_of = sa.select(*_VERSION).where(_v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version"))
+_version_latest = (
+    sa.select(*_VERSION).where(_v.model_id == sa.bindparam("model_id")).order_by(_v.version.desc()).limit(1)
+)
+_in_stage = (
+    sa.select(*_VERSION)
+    .where(_v.model_id == sa.bindparam("model_id"), _v.stage == sa.bindparam("stage"))
+    .order_by(_v.version.desc())
+)
+_latest_in_stage = _in_stage.limit(1)
+_ref_of = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref"))
+_refs_of = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
+_tags_of_model = sa.select(model_tags.c.key, model_tags.c.value).where(model_tags.c.model_id == sa.bindparam("model_id"))
+_tags_of_version = sa.select(version_tags.c.key, version_tags.c.value).where(
+    version_tags.c.model_id == sa.bindparam("model_id"), version_tags.c.version == sa.bindparam("version")
+)
+_last_number = sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
+_holds_cols = (holds.c.environment, holds.c.version, holds.c.seq, holds.c.at_ms, holds.c.actor, holds.c.reason)
+_marks_cols = (
+    marks.c.environment,
+    marks.c.version,
+    marks.c.value,
+    marks.c.seq,
+    marks.c.at_ms,
+    marks.c.actor,
+    marks.c.reason,
+)
+
+
+def _version(row: Sequence[Any]) -> VersionRow:
+    *before, stage, created_ms, changed_ms, seq = row
+    return VersionRow(*before, Stage(stage), created_ms, changed_ms, seq)
+
+
+def model_named(connection: Connection, name: str) -> ModelRow | None:
+    """The model of that name."""
+    row = connection.execute(_model_named, {"name": name}).first()
+    return ModelRow(*row) if row else None
+
+
+def model_named_alike(connection: Connection, name: str) -> ModelRow | None:
+    """The model whose name is the same but for case."""
+    row = connection.execute(_model_alike, {"folded": folded(name)}).first()
+    return ModelRow(*row) if row else None
+
+
+def all_models(connection: Connection) -> list[ModelRow]:
+    """All models, by name."""
+    return [ModelRow(*row) for row in connection.execute(sa.select(*_MODEL).order_by(_m.name))]
+
+
+def last_number(connection: Connection, name: str) -> int:
+    """The highest version number ever given under that name."""
+    return connection.execute(_last_number, {"name": name}).scalar() or 0
+
+
+def version_of(connection: Connection, model_id: int, version: int) -> VersionRow | None:
+    """One version."""
+    row = connection.execute(_version_of, {"model_id": model_id, "version": version}).first()
+    return _version(row) if row else None
+
+
+def version_latest(connection: Connection, model_id: int) -> VersionRow | None:
+    """The version with the highest number."""
+    row = connection.execute(_version_latest, {"model_id": model_id}).first()
+    return _version(row) if row else None
+
+
+def versions_of(connection: Connection, model_id: int, *, limit: int = 100_000) -> list[VersionRow]:
+    """Versions of a model, newest first."""
+    query = sa.select(*_VERSION).where(_v.model_id == model_id).order_by(_v.version.desc()).limit(limit)
+    return [_version(row) for row in connection.execute(query)]
+
+
+def versions_by_digest(connection: Connection, model_id: int, prefix: str) -> list[VersionRow]:
+    """Versions whose digest begins so, newest first; at most a few."""
+    query = (
+        sa.select(*_VERSION)
+        .where(_v.model_id == model_id, _v.digest.startswith(prefix, autoescape=True))
+        .order_by(_v.version.desc())
+        .limit(50)
+    )
+    return [_version(row) for row in connection.execute(query)]
+
+
+def versions_from_run(connection: Connection, run_id: RunId | str) -> list[tuple[ModelName, VersionRow]]:
+    """Versions registered from a run, newest first, with the names of their models."""
+    query = (
+        sa.select(_m.name, *_VERSION)
+        .join(models, _m.id == _v.model_id)
+        .where(_v.run_id == run_id)
+        .order_by(_v.seq.desc())
+        .limit(1000)
+    )
+    rows = connection.execute(query).all()
+    return [(ModelName(row[0]), _version(row[1:])) for row in rows]
+
+
+def versions_in_stage(connection: Connection, model_id: int, stage: Stage) -> list[VersionRow]:
+    """Versions that carry the label, newest first."""
+    return [_version(r) for r in connection.execute(_in_stage, {"model_id": model_id, "stage": stage.value})]
+
+
+def latest_per_stage(connection: Connection, model_id: int, stages: Sequence[Stage]) -> list[VersionRow]:
+    """The highest version of each stage; the cost does not depend on the number of versions."""
+    found = []
+    for stage in stages:
+        row = connection.execute(_latest_in_stage, {"model_id": model_id, "stage": stage.value}).first()
+        if row:
+            found.append(_version(row))
+    return found
+
+
+def ref_of(connection: Connection, model_id: int, ref: str) -> RefRow | None:
+    """One ref, even if it was unset."""
+    row = connection.execute(_ref_of, {"model_id": model_id, "ref": ref}).first()
+    return RefRow(*row) if row else None
+
+
+def refs_of(connection: Connection, model_id: int) -> list[RefRow]:
+    """All refs of a model that point somewhere or did."""
+    return [RefRow(*row) for row in connection.execute(_refs_of, {"model_id": model_id})]
+
+
+def refs_to(connection: Connection, model_id: int, version: int) -> list[RefRow]:
+    """The refs that point to the version."""
+    return [r for r in refs_of(connection, model_id) if r.version == version]
+
+
+def moves_of(connection: Connection, model_id: int, ref: str, *, limit: int = 10_000) -> list[MoveRow]:
+    """Moves of a ref, newest first."""
+    c = ref_moves.c
+    query = (
+        sa.select(c.seq, c.before, c.after, c.at_ms)
+        .where(c.model_id == model_id, c.ref == ref)
+        .order_by(c.seq.desc())
+        .limit(limit)
+    )
+    return [MoveRow(*row) for row in connection.execute(query)]
+
+
+def move_at(connection: Connection, model_id: int, ref: str, at: Instant) -> MoveRow | None:
+    """The move in force at that moment."""
+    c = ref_moves.c
+    query = (
+        sa.select(c.seq, c.before, c.after, c.at_ms)
+        .where(c.model_id == model_id, c.ref == ref, c.at_ms <= at)
+        .order_by(c.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return MoveRow(*row) if row else None
+
+
+def holds_of(connection: Connection, model_id: int) -> list[HoldRow]:
+    """All holds on versions of the model, oldest first."""
+    query = sa.select(*_holds_cols).where(holds.c.model_id == model_id).order_by(holds.c.seq)
+    return [HoldRow(*row) for row in connection.execute(query)]
+
+
+def marks_of(connection: Connection, model_id: int) -> list[MarkRow]:
+    """All judgements on versions of the model, oldest first."""
+    query = sa.select(*_marks_cols).where(marks.c.model_id == model_id).order_by(marks.c.seq)
+    return [MarkRow(*row) for row in connection.execute(query)]
+
+
+def tags_of_model(connection: Connection, model_id: int) -> dict[str, str]:
+    """Tags of a model."""
+    return {r.key: r.value for r in connection.execute(_tags_of_model, {"model_id": model_id})}
+
+
+def tags_of_version(connection: Connection, model_id: int, version: int) -> dict[str, str]:
+    """Tags of one version."""
+    rows = connection.execute(_tags_of_version, {"model_id": model_id, "version": version})
+    return {r.key: r.value for r in rows}
+
+
+def tags_of_versions(connection: Connection, model_id: int) -> dict[int, dict[str, str]]:
+    """Tags of all versions of a model."""
+    c = version_tags.c
+    found: dict[int, dict[str, str]] = {}
+    for row in connection.execute(sa.select(c.version, c.key, c.value).where(c.model_id == model_id)):
+        found.setdefault(row.version, {})[row.key] = row.value
+    return found

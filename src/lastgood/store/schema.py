@@ -1,0 +1,447 @@
+"""All tables, in four groups that live by different rules.
+
+log           append-only, hash-chained, migrated by expand/contract
+projections   derived from the log alone: dropped and rebuilt, never migrated
+tracking      experiments, runs, metrics and the mutable artifacts of runs
+observations  what gateways saw; append-only, high volume
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = ["PROJECTIONS", "PROJECTION_VERSION", "metadata"]
+
+metadata = MetaData()
+Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's INTEGER has 64 bits and can be the row id
+
+# --- log ------------------------------------------------------------------------------------------
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("seq", Big, primary_key=True, autoincrement=False),
+    Column("id", String(19), nullable=False, unique=True),
+    Column("at_ms", Big, nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("hash", String(71), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON of the whole operation
+    Column("idempotency_key", String(128), unique=True),
+)
+
+operation_streams = Table(
+    "operation_streams",
+    metadata,
+    Column("stream", String(300), nullable=False),
+    Column("seq", Big, nullable=False),
+    PrimaryKeyConstraint("stream", "seq"),
+    sqlite_with_rowid=False,
+)
+
+meta = Table(
+    "lastgood_meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# --- projections ----------------------------------------------------------------------------------
+
+PROJECTION_VERSION = "1"
+_projection = {"projection": True}
+
+models = Table(
+    "models",
+    metadata,
+    # The seq of the operation that made the model: stays when the model is renamed.
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("name", String(256), nullable=False, unique=True),
+    Column("folded", String(512), nullable=False, unique=True),  # no two names differ only by case
+    Column("description", Text, nullable=False),
+    Column("created_ms", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+    info=_projection,
+)
+
+numbering = Table(
+    "numbering",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("last", Integer, nullable=False),  # highest number ever given under this name
+    info=_projection,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(71), index=True),
+    Column("source", Text, nullable=False),
+    Column("run_id", String(64), nullable=False, index=True),
+    Column("run_link", Text, nullable=False),
+    Column("user", String(256), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("logged_model_id", String(64), nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("size", Big, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("created_ms", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+    Column("seq", Big, nullable=False),
+    PrimaryKeyConstraint("model_id", "version"),
+    Index("versions_by_stage", "model_id", "stage", "version"),
+    info=_projection,
+)
+
+refs = Table(
+    "refs",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("version", Integer),  # NULL: the ref was unset
+    Column("seq", Big, nullable=False),
+    Column("moved_ms", Big, nullable=False),
+    Column("alias", Boolean, nullable=False),
+    PrimaryKeyConstraint("model_id", "ref"),
+    Index("refs_by_version", "model_id", "version"),
+    sqlite_with_rowid=False,
+    info=_projection,
+)
+
+ref_moves = Table(
+    "ref_moves",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("before", Integer),
+    Column("after", Integer),
+    Column("at_ms", Big, nullable=False),
+    PrimaryKeyConstraint("model_id", "ref", "seq"),
+    sqlite_with_rowid=False,
+    info=_projection,
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("environment", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "environment", "version"),
+    info=_projection,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("environment", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("value", String(8), nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("actor", String(256), nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "environment", "version"),
+    info=_projection,
+)
+
+model_tags = Table(
+    "model_tags",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "key"),
+    info=_projection,
+)
+
+version_tags = Table(
+    "version_tags",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "version", "key"),
+    info=_projection,
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("seq", Big, nullable=False),
+    PrimaryKeyConstraint("model_id", "seq"),
+    sqlite_with_rowid=False,
+    info=_projection,
+)
+
+PROJECTIONS = tuple(t for t in metadata.sorted_tables if t.info.get("projection"))
+
+# --- tracking -------------------------------------------------------------------------------------
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(256), nullable=False, unique=True),
+    Column("artifact_location", Text, nullable=False),
+    Column("lifecycle", String(16), nullable=False),
+    Column("created_ms", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+)
+
+experiment_tags = Table(
+    "experiment_tags",
+    metadata,
+    Column("experiment_id", Integer, nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("experiment_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("experiment_id", Integer, nullable=False),
+    Column("name", String(250), nullable=False),
+    Column("user_id", String(256), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("start_ms", Big, nullable=False),
+    Column("end_ms", Big),
+    Column("lifecycle", String(16), nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Index("runs_by_start", "experiment_id", "start_ms", "run_id"),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+params = Table(
+    "params",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("step", Big, nullable=False),
+    Column("value", Float, nullable=False),  # 0 when is_nan, because NULL has no place in a key
+    Column("is_nan", Boolean, nullable=False),
+    PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
+    sqlite_with_rowid=False,
+)
+
+latest_metrics = Table(
+    "latest_metrics",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("step", Big, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+    PrimaryKeyConstraint("run_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", Integer, nullable=False),
+    Column("name", String(500), nullable=False),
+    Column("digest", String(36), nullable=False),
+    Column("source_type", String(36), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("schema", Text),
+    Column("profile", Text),
+    UniqueConstraint("experiment_id", "name", "digest"),
+)
+
+run_datasets = Table(
+    "run_datasets",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("dataset_id", Integer, nullable=False),
+    Column("tags", Text, nullable=False),  # JSON object
+    PrimaryKeyConstraint("run_id", "dataset_id"),
+    sqlite_with_rowid=False,
+)
+
+run_models = Table(
+    "run_models",
+    metadata,
+    Column("run_id", String(32), nullable=False),
+    Column("direction", String(8), nullable=False),  # input or output
+    Column("model_id", String(64), nullable=False),
+    Column("step", Big, nullable=False),
+    PrimaryKeyConstraint("run_id", "direction", "model_id", "step"),
+    sqlite_with_rowid=False,
+)
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    Column("model_id", String(64), primary_key=True),
+    Column("experiment_id", Integer, nullable=False),
+    Column("name", String(500), nullable=False),
+    Column("model_type", String(500), nullable=False),
+    Column("source_run_id", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("status_message", Text, nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("lifecycle", String(16), nullable=False),
+    Column("created_ms", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+    Index("logged_models_by_experiment", "experiment_id", "created_ms", "model_id"),
+)
+
+logged_model_tags = Table(
+    "logged_model_tags",
+    metadata,
+    Column("model_id", String(64), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+logged_model_params = Table(
+    "logged_model_params",
+    metadata,
+    Column("model_id", String(64), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("model_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    Column("model_id", String(64), nullable=False),
+    Column("key", String(250), nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("step", Big, nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+    Column("dataset_name", String(500), nullable=False),
+    Column("dataset_digest", String(36), nullable=False),
+    PrimaryKeyConstraint("model_id", "key", "at_ms", "step", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("path", String(2048), primary_key=True),  # under the artifact root, no leading slash
+    Column("parent", String(2048), nullable=False, index=True),
+    Column("digest", String(71), nullable=False, index=True),
+    Column("size", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+)
+
+# --- observations ---------------------------------------------------------------------------------
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("gateway", String(64), primary_key=True),
+    Column("host", String(256), nullable=False),
+    Column("url", String(512), nullable=False),
+    Column("first_seen_ms", Big, nullable=False),
+    Column("last_seen_ms", Big, nullable=False),
+    Column("last_batch", Big, nullable=False),
+    Column("receipts_dropped", Big, nullable=False),
+)
+
+slot_events = Table(
+    "slot_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("gateway", String(64), nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("model_id", Big, nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("version", Integer),
+    Column("digest", String(71)),
+    Column("seq", Big, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("slot_events_by_ref", "model_id", "ref", "gateway", "id"),
+    Index("slot_events_by_time", "model_id", "ref", "at_ms"),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("gateway", String(64), nullable=False),
+    Column("model_id", Big, nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("minute_ms", Big, nullable=False),  # windows of one minute add up in one row
+    Column("digest", String(71), nullable=False),
+    Column("first_ms", Big, nullable=False),
+    Column("last_ms", Big, nullable=False),
+    Column("requests", Big, nullable=False),
+    Column("failures", Big, nullable=False),
+    PrimaryKeyConstraint("model_id", "ref", "seq", "version", "gateway", "minute_ms"),
+    sqlite_with_rowid=False,
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("request_id", String(64), nullable=False, unique=True),
+    Column("gateway", String(64), nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("ref", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("latency_us", Big, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("output", String(200), nullable=False),
+)
