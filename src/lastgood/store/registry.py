@@ -125,6 +125,7 @@ class MarkRow:
 _m, _v, _r = models.c, versions.c, refs.c
 _MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
 _VERSION = tuple(_v)
+_VERSION_FIELDS = tuple(column.name for column in _VERSION)
 _REF = tuple(_r)
 
 _model_named = sa.select(*_MODEL).where(_m.name == sa.bindparam("name"))
@@ -159,8 +160,9 @@ _marks_cols = (
 
 
 def _version(row: Sequence[Any]) -> VersionRow:
-    *before, stage, created_ms, changed_ms, seq = row
-    return VersionRow(*before, Stage(stage), created_ms, changed_ms, seq)
+    values = dict(zip(_VERSION_FIELDS, row, strict=True))
+    values["stage"] = Stage(values["stage"])
+    return VersionRow(**values)
 
 
 def model_named(connection: Connection, name: str) -> ModelRow | None:

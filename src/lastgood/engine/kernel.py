@@ -1,0 +1,115 @@
+"""The kernel: the one door through which the registry changes.
+
+A verb is a function that looks at the state and decides. The kernel runs it inside the write
+transaction, so that nothing can happen between the look and the act, and appends what it decided.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from lastgood.cas.local import LocalObjects
+from lastgood.core.changes import Change
+from lastgood.core.commands import REASON_LENGTH_MAX, Caller
+from lastgood.core.ids import ModelName, OperationId, printable
+from lastgood.core.operations import Act, Operation, OperationKind
+from lastgood.engine.settings import Settings
+from lastgood.errors import Conflict, TooLarge
+from lastgood.store import log
+from lastgood.store.clock import Clock
+from lastgood.store.database import Connection, Database
+
+__all__ = ["Decision", "Kernel", "Recorded", "check_repeated"]
+
+ACTOR_NAME_LENGTH_MAX = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a verb decided to do. Without changes nothing is recorded: the state is as wished already."""
+
+    kind: OperationKind
+    model: ModelName
+    changes: tuple[Change, ...]
+    summary: str
+    reason: str = ""
+    restores: OperationId | None = None
+    expect: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of a decision; `operation` is None if there was nothing to do."""
+
+    operation: Operation | None
+    repeated: bool = False
+    """The idempotency key had made this operation before; nothing was done now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """What every verb works with."""
+
+    database: Database
+    objects: LocalObjects
+    clock: Clock
+    settings: Settings
+
+    def act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> "Future[Recorded]":
+        """Decide and record as one act. The future is done when the operation is durable.
+
+        Raises (through the future):
+            Conflict: a stream moved on, or the idempotency key belongs to another act.
+            Whatever `decide` raises; then nothing is recorded.
+        """
+        check_caller(caller)
+
+        def unit(tx: Connection) -> Recorded:
+            if caller.idempotency_key and (known := log.by_idempotency_key(tx, caller.idempotency_key)):
+                return Recorded(operation=known, repeated=True)
+            decision = decide(tx)
+            if not decision.changes:
+                return Recorded(operation=None)
+            return Recorded(operation=log.append(tx, _act(decision, caller), now=self.clock(), expect=decision.expect))
+
+        return self.database.write(unit)
+
+
+def check_repeated(recorded: Recorded, *, kind: OperationKind, model: ModelName) -> None:
+    """Refuse a key that was used for something else.
+
+    Raises:
+        Conflict: the operation that the key made is of another kind or model.
+    """
+    operation = recorded.operation
+    if recorded.repeated and operation and (operation.kind, operation.model) != (kind, model):
+        raise Conflict(
+            f"The idempotency key belongs to {operation.id} ({operation.kind} of {operation.model}), not to this act",
+            hint="use a new key for each act",
+        )
+
+
+def check_caller(caller: Caller) -> None:
+    """Bound what a client says about itself.
+
+    Raises:
+        TooLarge: the actor's name is longer than 256 characters.
+    """
+    if len(caller.actor.name) > ACTOR_NAME_LENGTH_MAX:
+        raise TooLarge(f"An actor's name may have {ACTOR_NAME_LENGTH_MAX} characters: {printable(caller.actor.name)}")
+
+
+def _act(decision: Decision, caller: Caller) -> Act:
+    if len(decision.reason) > REASON_LENGTH_MAX:
+        raise TooLarge(f"A reason may have {REASON_LENGTH_MAX:,} characters; this one has {len(decision.reason):,}")
+    return Act(
+        kind=decision.kind,
+        model=decision.model,
+        actor=caller.actor,
+        origin=caller.origin,
+        reason=decision.reason,
+        summary=decision.summary,
+        changes=decision.changes,
+        restores=decision.restores,
+        idempotency_key=caller.idempotency_key,
+    )

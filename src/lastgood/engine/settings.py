@@ -1,0 +1,53 @@
+"""``config.toml`` of a data directory. Unknown keys are errors, so that a typo cannot switch a rule off."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from lastgood.core.goodness import GoodRule
+from lastgood.errors import InvalidInput
+
+__all__ = ["DEFAULT_CONFIG", "Settings", "load_settings"]
+
+DEFAULT_CONFIG = """\
+# Settings of this lastgood data directory. Every key shown is its default.
+
+[good]
+# A version earns `good` in an environment when every gateway that was ordered to serve it loaded it,
+# it answered at least this many requests there,
+requests_min = 100
+# over at least this many seconds, with no larger share of failed requests than its predecessor
+seconds_min = 60.0
+# (or than this, if the predecessor answered none).
+failure_share_max = 0.01
+
+# The same keys for one environment only:
+# [environments.staging]
+# requests_min = 10
+"""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings."""
+
+    good: GoodRule = msgspec.field(default_factory=GoodRule)
+    environments: dict[str, GoodRule] = msgspec.field(default_factory=dict)
+
+    def rule_for(self, environment: str) -> GoodRule:
+        """When a version is good in that environment."""
+        return self.environments.get(environment, self.good)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the file; without one, the defaults.
+
+    Raises:
+        InvalidInput: it is no TOML, or has an unknown key or a value of the wrong type.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Settings)
+    except FileNotFoundError:
+        return Settings()
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: {error}", hint="docs/how-to/configure.md lists all settings") from error
