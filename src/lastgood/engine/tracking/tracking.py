@@ -1,0 +1,38 @@
+"""One place that holds the verbs of tracking, and what registering asks of it."""
+
+from lastgood.engine.kernel import Kernel
+from lastgood.engine.tracking.logged_models import LoggedModels, logged_model
+from lastgood.engine.tracking.runs import full_run
+from lastgood.store.database import Connection
+from lastgood.store.tracking.rows import LoggedModel, Run, RunFacts
+
+__all__ = ["Tracking"]
+
+
+class Tracking:
+    """The verbs of tracking.
+
+    Args:
+        kernel: Gives the database and the clock.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.logged_models = LoggedModels(kernel)
+
+    @staticmethod
+    def run_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:
+        """A run and what was logged to it: parameters, latest metrics, tags, datasets, models.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return full_run(connection, run_id)
+
+    @staticmethod
+    def logged_model(connection: Connection, model_id: str) -> LoggedModel:
+        """A logged model that is not deleted.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return logged_model(connection, model_id)

@@ -1,0 +1,138 @@
+"""Logged models: the models that runs wrote, before or without registration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from lastgood.store.database import Connection
+from lastgood.store.schema import (
+    logged_model_metrics,
+    logged_model_params,
+    logged_model_tags,
+    logged_models,
+)
+from lastgood.store.tracking.rows import LoggedModel, ModelMetric
+
+__all__ = [
+    "MODEL_COLUMNS",
+    "add_model",
+    "add_model_params",
+    "model_of",
+    "models_from",
+    "remove_model_tag",
+    "set_model_state",
+    "set_model_tags",
+]
+
+IDS_PER_QUERY = 500
+_NAN = float("nan")
+
+MODEL_COLUMNS = tuple(logged_models.c)
+_FIELDS = tuple(column.name for column in MODEL_COLUMNS)
+_t, _p, _m = logged_model_tags.c, logged_model_params.c, logged_model_metrics.c
+_model_of = sa.select(*MODEL_COLUMNS).where(logged_models.c.model_id == sa.bindparam("model_id"))
+_ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_tags_of = sa.select(_t.model_id, _t.key, _t.value).where(_t.model_id.in_(_ids))
+_params_of = sa.select(_p.model_id, _p.key, _p.value).where(_p.model_id.in_(_ids))
+_metrics_of = (
+    sa.select(
+        _m.model_id,
+        _m.key,
+        _m.value,
+        _m.is_nan,
+        _m.at_ms,
+        _m.step,
+        _m.run_id,
+        _m.dataset_name,
+        _m.dataset_digest,
+    )
+    .where(_m.model_id.in_(_ids))
+    .order_by(_m.model_id, _m.key, _m.at_ms, _m.step)
+)
+_tag_insert = sqlite.insert(logged_model_tags)
+_set_tag = _tag_insert.on_conflict_do_update(
+    index_elements=["model_id", "key"], set_={"value": _tag_insert.excluded.value}
+)
+_remove_tag = logged_model_tags.delete().where(
+    _t.model_id == sa.bindparam("id_"), _t.key == sa.bindparam("key_")
+)
+_set_state = (
+    logged_models.update()
+    .where(logged_models.c.model_id == sa.bindparam("id_"))
+    .values(
+        status=sa.bindparam("status_"),
+        lifecycle=sa.bindparam("lifecycle_"),
+        changed_ms=sa.bindparam("now_"),
+    )
+)
+
+
+def add_model(tx: Connection, model: LoggedModel) -> None:
+    """Store a new logged model with its first tags and parameters."""
+    tx.execute(logged_models.insert(), {name: getattr(model, name) for name in _FIELDS})
+    set_model_tags(tx, model.model_id, model.tags)
+    add_model_params(tx, model.model_id, model.params)
+
+
+def model_of(connection: Connection, model_id: str) -> LoggedModel | None:
+    """The logged model of that id, deleted or not."""
+    row = connection.execute(_model_of, {"model_id": model_id}).first()
+    return models_from(connection, [row])[0] if row else None
+
+
+def models_from(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[LoggedModel]:
+    """Rows of `MODEL_COLUMNS` as models, with their tags, parameters and metrics, in the same order."""
+    ids = [row[0] for row in rows]
+    tags: dict[str, dict[str, str]] = {i: {} for i in ids}
+    params: dict[str, dict[str, str]] = {i: {} for i in ids}
+    metrics: dict[str, list[ModelMetric]] = {i: [] for i in ids}
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        some = {"ids": ids[start : start + IDS_PER_QUERY]}
+        for model_id, key, value in connection.execute(_tags_of, some):
+            tags[model_id][key] = value
+        for model_id, key, value in connection.execute(_params_of, some):
+            params[model_id][key] = value
+        for model_id, key, value, is_nan, *rest in connection.execute(_metrics_of, some):
+            metrics[model_id].append(ModelMetric(key, _NAN if is_nan else value, *rest))
+    return [
+        LoggedModel(
+            **dict(zip(_FIELDS, row, strict=True)),
+            tags=tags[row[0]],
+            params=params[row[0]],
+            metrics=tuple(metrics[row[0]]),
+        )
+        for row in rows
+    ]
+
+
+def set_model_state(
+    tx: Connection, model_id: str, *, status: str, lifecycle: str, now_ms: int
+) -> None:
+    """Store status and lifecycle."""
+    tx.execute(
+        _set_state, {"id_": model_id, "status_": status, "lifecycle_": lifecycle, "now_": now_ms}
+    )
+
+
+def set_model_tags(tx: Connection, model_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags, replacing values that were there."""
+    if tags:
+        tx.execute(
+            _set_tag, [{"model_id": model_id, "key": k, "value": v} for k, v in tags.items()]
+        )
+
+
+def remove_model_tag(tx: Connection, model_id: str, key: str) -> bool:
+    """Delete a tag; whether it was there."""
+    return tx.execute(_remove_tag, {"id_": model_id, "key_": key}).rowcount > 0
+
+
+def add_model_params(tx: Connection, model_id: str, params: Mapping[str, str]) -> None:
+    """Store parameters that the model does not have yet."""
+    if params:
+        tx.execute(
+            logged_model_params.insert(),
+            [{"model_id": model_id, "key": k, "value": v} for k, v in params.items()],
+        )

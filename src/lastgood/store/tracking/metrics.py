@@ -1,0 +1,121 @@
+"""Metrics: every point once, and the latest of each key."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from lastgood.store.database import Connection
+from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
+from lastgood.store.tracking.rows import Metric, nan_as_flag
+
+__all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
+
+_c = metrics.c
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPosition:
+    """Where a page of a metric's history ended."""
+
+    at_ms: int
+    step: int
+    value: float
+    is_nan: bool
+
+
+# The same point again is the same fact: clients repeat requests whose answer got lost.
+_add = sqlite.insert(metrics).on_conflict_do_nothing()
+_latest = sqlite.insert(latest_metrics)
+_new = _latest.excluded
+_keep_latest = _latest.on_conflict_do_update(
+    index_elements=["run_id", "key"],
+    set_={name: _new[name] for name in ("at_ms", "step", "value", "is_nan")},
+    where=sa.tuple_(_new.step, _new.at_ms, _new.value)
+    > sa.tuple_(latest_metrics.c.step, latest_metrics.c.at_ms, latest_metrics.c.value),
+)
+_add_model = sqlite.insert(logged_model_metrics).on_conflict_do_nothing()
+_history = sa.select(_c.at_ms, _c.step, _c.value, _c.is_nan).where(
+    _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")
+)
+_ORDER = (_c.at_ms, _c.step, _c.value, _c.is_nan)
+_history_page = _history.order_by(*_ORDER).limit(sa.bindparam("limit"))
+_history_after = _history_page.where(
+    sa.tuple_(*_ORDER) > sa.tuple_(*(sa.bindparam(f"after_{c.name}", type_=c.type) for c in _ORDER))
+)
+
+
+def add_metrics(tx: Connection, run_id: str, points: Sequence[Metric]) -> None:
+    """Store points; of each key the greatest (step, time, value) becomes its latest."""
+    rows = [_row(run_id, point) for point in points]
+    if not rows:
+        return
+    tx.execute(_add, rows)
+    tx.execute(_keep_latest, rows if len(rows) == 1 else list(_latest_of(rows)))
+
+
+def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:
+    """Store those points that name a logged model, as its metrics too."""
+    rows = [
+        _row(run_id, p)
+        | {
+            "model_id": p.model_id,
+            "dataset_name": p.dataset_name,
+            "dataset_digest": p.dataset_digest,
+        }
+        for p in points
+        if p.model_id
+    ]
+    if rows:
+        tx.execute(_add_model, rows)
+
+
+def history(
+    connection: Connection,
+    run_id: str,
+    key: str,
+    *,
+    limit: int,
+    after: HistoryPosition | None = None,
+) -> list[tuple[Metric, HistoryPosition]]:
+    """Points of a metric in order of time, step and value; with each, where it stands."""
+    bound: dict[str, Any] = {"run_id": run_id, "key": key, "limit": limit}
+    query = _history_page
+    if after is not None:
+        query = _history_after
+        bound |= {f"after_{c.name}": getattr(after, c.name) for c in _ORDER}
+    return [
+        (
+            Metric(key, _NAN if is_nan else value, at_ms, step),
+            HistoryPosition(at_ms, step, value, is_nan),
+        )
+        for at_ms, step, value, is_nan in connection.execute(query, bound)
+    ]
+
+
+def _row(run_id: str, point: Metric) -> dict[str, Any]:
+    value, is_nan = nan_as_flag(point.value)
+    return {
+        "run_id": run_id,
+        "key": point.key,
+        "at_ms": point.at_ms,
+        "step": point.step,
+        "value": value,
+        "is_nan": is_nan,
+    }
+
+
+def _latest_of(rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    best: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        known = best.get(row["key"])
+        if known is None or _rank(row) > _rank(known):
+            best[row["key"]] = row
+    return best.values()
+
+
+def _rank(row: dict[str, Any]) -> tuple[int, int, float]:
+    return row["step"], row["at_ms"], row["value"]
