@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from lastgood.cas.port import CHUNK_SIZE
 from lastgood.core.ids import Digest, digest_of_hex, hex_of
@@ -195,14 +195,16 @@ class LocalWriter:
     def commit(self, *, expect: Digest | None = None) -> Digest:
         digest = digest_of_hex(self._hasher.hexdigest())
         if expect is not None and digest != expect:
-            raise IntegrityFailure(f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again")
+            raise IntegrityFailure(
+                f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again"
+            )
         with translated(self._path):
             self._store.sync_file(self._file)
             self._file.close()
             self._store.publish(self._path, digest)
         return digest
 
-    def __enter__(self) -> "LocalWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -230,9 +232,15 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreFull(f"No space left in {path.parent}; nothing was stored", hint="free space and try again") from error
+            raise StoreFull(
+                f"No space left in {path.parent}; nothing was stored",
+                hint="free space and try again",
+            ) from error
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
             raise StoreUnavailable(
-                f"{path} cannot be written: {error.strerror}", hint="check the permissions of the data directory"
+                f"{path} cannot be written: {error.strerror}",
+                hint="check the permissions of the data directory",
             ) from error
-        raise StoreUnavailable(f"{path}: {error.strerror or error}", hint="check the disk") from error
+        raise StoreUnavailable(
+            f"{path}: {error.strerror or error}", hint="check the disk"
+        ) from error

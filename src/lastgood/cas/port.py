@@ -1,7 +1,7 @@
 """The port that every object store implements; tests/contract/test_objects.py runs over all of them."""
 
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 from lastgood.core.ids import Digest
 
@@ -31,7 +31,7 @@ class ObjectWriter(Protocol):
         """
         ...
 
-    def __enter__(self) -> "ObjectWriter": ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 

@@ -210,8 +210,12 @@ def decode_change(data: dict[str, Any]) -> Change:
     kind = data.get("kind")
     cls = CHANGE_TYPES.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise IntegrityFailure(f"The log holds a change of unknown kind {kind!r}", hint="upgrade lastgood")
+        raise IntegrityFailure(
+            f"The log holds a change of unknown kind {kind!r}", hint="upgrade lastgood"
+        )
     try:
         return msgspec.convert(data, cls)
     except msgspec.ValidationError as error:
-        raise IntegrityFailure(f"The log holds a malformed change of kind {kind}: {error}") from error
+        raise IntegrityFailure(
+            f"The log holds a malformed change of kind {kind}: {error}"
+        ) from error

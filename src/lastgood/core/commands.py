@@ -6,6 +6,7 @@ from lastgood.core.changes import MarkValue
 from lastgood.core.ids import ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Actor, Origin
+from lastgood.core.references import DEFAULT_ENVIRONMENT
 
 __all__ = ["Caller", "MarkVersion", "Promote", "Register", "Rollback"]
 
@@ -49,9 +50,9 @@ class Rollback:
     """Return an environment to its last good version, or to the one named."""
 
     model: ModelName
-    environment: RefName = RefName("production")
+    environment: RefName = DEFAULT_ENVIRONMENT
     to: str | None = None
-    """A reference; None: the last good version."""
+    """A reference, or ``none`` to leave the environment empty; None: the last good version."""
     reason: str = ""
     expect_head: int | None = None
 
@@ -62,5 +63,5 @@ class MarkVersion:
 
     reference: str
     value: MarkValue
-    environment: RefName = RefName("production")
+    environment: RefName = DEFAULT_ENVIRONMENT
     reason: str = ""

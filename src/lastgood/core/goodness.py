@@ -73,7 +73,10 @@ def judge(tenure: Tenure, predecessor: Tenure | None, rule: GoodRule) -> tuple[b
         return False, f"it served for {seconds:.1f} s, less than {rule.seconds_min:g} s"
     share = tenure.failures / tenure.requests
     if predecessor is not None and predecessor.requests >= max(rule.requests_min, 1):
-        limit, whose = predecessor.failures / predecessor.requests, f"of version {predecessor.version} before it"
+        limit, whose = (
+            predecessor.failures / predecessor.requests,
+            f"of version {predecessor.version} before it",
+        )
     else:
         limit, whose = rule.failure_share_max, "allowed"
     if share > limit:
@@ -114,7 +117,12 @@ def last_good(
         earned, because = judge(tenure, tenures[index - 1] if index else None, rule)
         if not veto and not earned and marks.get(tenure.version) == "good":
             earned, because = True, "a person marked it good"
-        candidate = Candidate(version=tenure.version, seq=tenure.seq, good=earned and not veto, because=veto or because)
+        candidate = Candidate(
+            version=tenure.version,
+            seq=tenure.seq,
+            good=earned and not veto,
+            because=veto or because,
+        )
         if candidate.good:
             newer = tuple(c for c in passed_over if c.version != tenure.version)
             return candidate, newer

@@ -77,7 +77,9 @@ def parse_model_name(text: str) -> ModelName:
             hint="use '-' or '.' to separate the parts of a name",
         )
     if _has_control(text):
-        raise InvalidName(f"Invalid Registered Model name: '{shown}'. It contains control characters")
+        raise InvalidName(
+            f"Invalid Registered Model name: '{shown}'. It contains control characters"
+        )
     return ModelName(text)
 
 
@@ -99,7 +101,8 @@ def parse_ref_name(text: str) -> RefName:
         )
     if text.lower() == "latest" or _MLFLOW_VERSION_ALIAS.match(text):
         raise InvalidName(
-            f"Invalid alias name: '{shown}' is reserved, because it reads like a version", hint="choose another name"
+            f"Invalid alias name: '{shown}' is reserved, because it reads like a version",
+            hint="choose another name",
         )
     return RefName(text)
 
@@ -112,7 +115,9 @@ def parse_version_number(text: str | int) -> VersionNumber:
     """
     shown = printable(str(text))
     if not re.fullmatch(r"[0-9]{1,10}", str(text)) or not 1 <= int(text) <= VERSION_NUMBER_MAX:
-        raise InvalidInput(f"Invalid model version: '{shown}'. A version is a whole number from 1 up")
+        raise InvalidInput(
+            f"Invalid model version: '{shown}'. A version is a whole number from 1 up"
+        )
     return VersionNumber(int(text))
 
 
@@ -123,7 +128,9 @@ def parse_digest(text: str) -> Digest:
         InvalidInput: not ``sha256:`` and 64 lower-case hexadecimal digits.
     """
     if not _DIGEST.match(text):
-        raise InvalidInput(f"Invalid digest: '{printable(text)}'. Expected sha256: and 64 hexadecimal digits")
+        raise InvalidInput(
+            f"Invalid digest: '{printable(text)}'. Expected sha256: and 64 hexadecimal digits"
+        )
     return Digest(text)
 
 

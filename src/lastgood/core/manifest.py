@@ -12,7 +12,16 @@ from lastgood.core.canonical import canonical
 from lastgood.core.ids import Digest, parse_digest, printable
 from lastgood.errors import IntegrityFailure, InvalidInput, TooLarge
 
-__all__ = ["Code", "DataInput", "Environment", "FileEntry", "Manifest", "Source", "decode_manifest", "parse_file_path"]
+__all__ = [
+    "Code",
+    "DataInput",
+    "Environment",
+    "FileEntry",
+    "Manifest",
+    "Source",
+    "decode_manifest",
+    "parse_file_path",
+]
 
 MANIFEST_SCHEMA = 1
 FILES_MAX = 100_000
@@ -119,7 +128,9 @@ def check_files(files: tuple[FileEntry, ...]) -> None:
         TooLarge: more than 100,000 files.
     """
     if not files:
-        raise InvalidInput("A model needs at least one file", hint="is this the directory that holds the model?")
+        raise InvalidInput(
+            "A model needs at least one file", hint="is this the directory that holds the model?"
+        )
     if len(files) > FILES_MAX:
         raise TooLarge(f"A model may have {FILES_MAX:,} files; this one has {len(files):,}")
     seen: set[str] = set()
@@ -151,7 +162,9 @@ def parse_file_path(text: str) -> str:
         or (len(text) > 1 and text[1] == ":")
     )
     if unsafe or len(text) > PATH_LENGTH_MAX:
-        raise InvalidInput(f"Invalid path: '{printable(text)}'. A file's path is relative and stays inside the model")
+        raise InvalidInput(
+            f"Invalid path: '{printable(text)}'. A file's path is relative and stays inside the model"
+        )
     return text
 
 

@@ -8,7 +8,16 @@ from lastgood.core.ids import ModelName, RefName, VersionNumber
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
 from lastgood.errors import Held, InvalidInput
 
-__all__ = ["HoldFact", "RefFact", "VersionFact", "check_hold", "move_to", "roll_back", "transition"]
+__all__ = [
+    "HoldFact",
+    "RefFact",
+    "VersionFact",
+    "check_hold",
+    "leave_empty",
+    "move_to",
+    "roll_back",
+    "transition",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,9 @@ class HoldFact:
     reason: str
 
 
-def check_hold(model: ModelName, version: VersionNumber, environment: RefName, holds: Iterable[HoldFact]) -> None:
+def check_hold(
+    model: ModelName, version: VersionNumber, environment: RefName, holds: Iterable[HoldFact]
+) -> None:
     """Refuse to point an environment at a version that is held there.
 
     Raises:
@@ -78,12 +89,16 @@ def move_to(
         )
     if stage is not None:
         changes += [
-            StageChanged(model=model, version=other.version, before=other.stage, after=Stage.ARCHIVED)
+            StageChanged(
+                model=model, version=other.version, before=other.stage, after=Stage.ARCHIVED
+            )
             for other in labelled
             if other.version != target.version
         ]
         if target.stage is not stage:
-            changes.append(StageChanged(model=model, version=target.version, before=target.stage, after=stage))
+            changes.append(
+                StageChanged(model=model, version=target.version, before=target.stage, after=stage)
+            )
     return tuple(changes)
 
 
@@ -106,6 +121,22 @@ def roll_back(
     removed = ref.version
     if removed is not None and removed != target.version and (removed, ref.ref) not in held:
         changes.append(HoldPlaced(model=model, version=removed, environment=ref.ref))
+    return tuple(changes)
+
+
+def leave_empty(
+    model: ModelName, *, ref: RefFact, labelled: Iterable[VersionFact]
+) -> tuple[Change, ...]:
+    """Point a ref at nothing; the versions with its stage label are archived."""
+    changes: list[Change] = []
+    if ref.version is not None:
+        changes.append(
+            RefMoved(model=model, ref=ref.ref, before=ref.version, after=None, alias=ref.alias)
+        )
+    changes += [
+        StageChanged(model=model, version=fact.version, before=fact.stage, after=Stage.ARCHIVED)
+        for fact in labelled
+    ]
     return tuple(changes)
 
 
@@ -146,7 +177,9 @@ def transition(
         now = known.get(ref) or RefFact(ref, None, alias=False)
         if now.version != version.version:
             changes.append(
-                RefMoved(model=model, ref=ref, before=now.version, after=version.version, alias=now.alias)
+                RefMoved(
+                    model=model, ref=ref, before=now.version, after=version.version, alias=now.alias
+                )
             )
     else:
         changes += [
@@ -156,10 +189,14 @@ def transition(
         ]
     if archive_existing:
         changes += [
-            StageChanged(model=model, version=other.version, before=other.stage, after=Stage.ARCHIVED)
+            StageChanged(
+                model=model, version=other.version, before=other.stage, after=Stage.ARCHIVED
+            )
             for other in labelled
             if other.version != version.version
         ]
     if version.stage is not to:
-        changes.append(StageChanged(model=model, version=version.version, before=version.stage, after=to))
+        changes.append(
+            StageChanged(model=model, version=version.version, before=version.stage, after=to)
+        )
     return tuple(changes)

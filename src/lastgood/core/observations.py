@@ -6,7 +6,15 @@ Append-only, reported by gateways, never mixed with operations.
 from dataclasses import dataclass
 from typing import Literal
 
-from lastgood.core.ids import Digest, GatewayId, Instant, ModelName, RefName, RequestId, VersionNumber
+from lastgood.core.ids import (
+    Digest,
+    GatewayId,
+    Instant,
+    ModelName,
+    RefName,
+    RequestId,
+    VersionNumber,
+)
 
 __all__ = ["GatewayReport", "Receipt", "SlotEvent", "SlotEventKind", "Traffic"]
 

@@ -14,6 +14,7 @@ __all__ = ["GENESIS", "Act", "Actor", "Operation", "OperationKind", "Origin", "s
 OPERATION_SCHEMA = 1
 GENESIS = Digest("sha256:" + "0" * 64)
 """The predecessor of the first operation."""
+_UNSEALED = Digest("")
 
 OperationKind = Literal[
     "register",
@@ -86,7 +87,7 @@ class Operation:
     restores: OperationId | None
     idempotency_key: str
     previous: Digest
-    hash: Digest = Digest("")
+    hash: Digest = _UNSEALED
     schema: int = OPERATION_SCHEMA
 
     @property
@@ -106,7 +107,9 @@ def stream_of(model: ModelName) -> str:
     return f"model:{model}"
 
 
-def seal(act: Act, *, seq: int, at_ms: Instant, previous: Digest, streams: tuple[str, ...]) -> Operation:
+def seal(
+    act: Act, *, seq: int, at_ms: Instant, previous: Digest, streams: tuple[str, ...]
+) -> Operation:
     """Give the act its place in the log and compute its hash."""
     draft = Operation(
         seq=seq,

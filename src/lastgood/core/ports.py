@@ -29,7 +29,9 @@ __all__ = ["Registry", "RegistryFeed"]
 class RegistryFeed(Protocol):
     """The part of the registry that a serving gateway needs."""
 
-    def target(self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0) -> Target:
+    def target(
+        self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0
+    ) -> Target:
         """What the ref points to. Waits up to `wait_s` seconds for a move after operation `after_seq`.
 
         Returns as soon as ``target.seq > after_seq``, else the unchanged target when the time is over.
@@ -135,7 +137,9 @@ class Registry(RegistryFeed, Protocol):
         """Operations, newest first."""
         ...
 
-    def live(self, model: ModelName | None = None, *, at: Instant | None = None) -> Sequence[LiveView]:
+    def live(
+        self, model: ModelName | None = None, *, at: Instant | None = None
+    ) -> Sequence[LiveView]:
         """Ordered and observed state of every ref, now or as of a moment."""
         ...
 

@@ -1,13 +1,13 @@
 """References: every way to name a version, and the grammar that reads them.
 
-    churn                              what is live in the default environment
-    churn@champion                     what that ref points to
-    churn/4                            version 4
-    churn@sha256:ab12                  the version with that digest (a unique beginning is enough)
-    churn@production~1                 what was live there before
-    churn@production@{2026-11-02T09:30}  what was live there then
-    models:/churn/4  models:/churn/Production  models:/churn@champion  models:/churn/latest
-    runs:/<run id>/model               the version registered from that run's artifact
+churn                              what is live in the default environment
+churn@champion                     what that ref points to
+churn/4                            version 4
+churn@sha256:ab12                  the version with that digest (a unique beginning is enough)
+churn@production~1                 what was live there before
+churn@production@{2026-11-02T09:30}  what was live there then
+models:/churn/4  models:/churn/Production  models:/churn@champion  models:/churn/latest
+runs:/<run id>/model               the version registered from that run's artifact
 """
 
 import re
@@ -104,7 +104,9 @@ def parse_reference(text: str, *, now: Instant) -> Reference:
         InvalidReference: the text does not follow the grammar; the message says where.
     """
     if not text or len(text) > REFERENCE_LENGTH_MAX:
-        raise InvalidReference("A reference is empty or longer than 2000 characters", hint=_EXAMPLES)
+        raise InvalidReference(
+            "A reference is empty or longer than 2000 characters", hint=_EXAMPLES
+        )
     try:
         if text.startswith("runs:/"):
             return _parse_run(text)
@@ -114,7 +116,9 @@ def parse_reference(text: str, *, now: Instant) -> Reference:
     except InvalidReference:
         raise
     except LastgoodError as error:
-        raise InvalidReference(f"'{printable(text)}' is not a reference: {error.message}", hint=_EXAMPLES) from error
+        raise InvalidReference(
+            f"'{printable(text)}' is not a reference: {error.message}", hint=_EXAMPLES
+        ) from error
 
 
 def _parse_native(text: str, now: Instant) -> Reference:
@@ -122,7 +126,9 @@ def _parse_native(text: str, now: Instant) -> Reference:
         model, _, ref = moment["ref"].rpartition("@")
         if not model:
             model, ref = moment["ref"], DEFAULT_ENVIRONMENT
-        return ByRef(parse_model_name(model), parse_ref_name(ref), at=parse_instant(moment["at"], now=now))
+        return ByRef(
+            parse_model_name(model), parse_ref_name(ref), at=parse_instant(moment["at"], now=now)
+        )
     model, at, selector = text.rpartition("@")
     if not at:
         return _parse_number_or_default(text)
@@ -134,7 +140,9 @@ def _parse_native(text: str, now: Instant) -> Reference:
             )
         return ByDigest(parse_model_name(model), selector)
     if back := _BACK.match(selector):
-        return ByRef(parse_model_name(model), parse_ref_name(back["ref"]), back=_steps(back["back"]))
+        return ByRef(
+            parse_model_name(model), parse_ref_name(back["ref"]), back=_steps(back["back"])
+        )
     return ByRef(parse_model_name(model), parse_ref_name(selector))
 
 
@@ -158,18 +166,25 @@ def _parse_mlflow(text: str) -> Reference:
             return Latest(name)
         ref = ref_of_stage(stage_named(selector))
         if ref is None:
-            raise InvalidReference(f"'{printable(text)}': only Production and Staging name one version", hint=_EXAMPLES)
+            raise InvalidReference(
+                f"'{printable(text)}': only Production and Staging name one version", hint=_EXAMPLES
+            )
         return ByRef(name, ref)
     model, at, alias = rest.rpartition("@")
     if not at:
-        raise InvalidReference(f"'{printable(text)}' names a model, not a version", hint="models:/churn/4 or models:/churn@champion")
+        raise InvalidReference(
+            f"'{printable(text)}' names a model, not a version",
+            hint="models:/churn/4 or models:/churn@champion",
+        )
     return ByRef(parse_model_name(model), parse_ref_name(alias))
 
 
 def _parse_run(text: str) -> ByRun:
     run, _, path = text.removeprefix("runs:/").partition("/")
     if not re.fullmatch(r"[0-9a-zA-Z_-]{1,64}", run) or not path.strip("/"):
-        raise InvalidReference(f"'{printable(text)}' is not of the form runs:/<run id>/<path>", hint=_EXAMPLES)
+        raise InvalidReference(
+            f"'{printable(text)}' is not of the form runs:/<run id>/<path>", hint=_EXAMPLES
+        )
     return ByRun(RunId(run), path.strip("/"))
 
 
@@ -192,5 +207,6 @@ def parse_instant(text: str, *, now: Instant) -> Instant:
         return Instant(round(moment.astimezone(UTC).timestamp() * 1000))
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidReference(
-            f"'{printable(text)}' is not a moment", hint="write 2026-11-02T09:30, 2026-11-02T09:30:00Z or 5m"
+            f"'{printable(text)}' is not a moment",
+            hint="write 2026-11-02T09:30, 2026-11-02T09:30:00Z or 5m",
         ) from error

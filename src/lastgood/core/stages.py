@@ -31,7 +31,9 @@ def stage_named(text: str) -> Stage:
     stage = _BY_LOWER.get(text.lower())
     if stage is None:
         known = ", ".join(s.value for s in Stage)
-        raise InvalidInput(f"Invalid Model Version stage: {printable(text)}. Value must be one of {known}.")
+        raise InvalidInput(
+            f"Invalid Model Version stage: {printable(text)}. Value must be one of {known}."
+        )
     return stage
 
 

@@ -3,14 +3,23 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lastgood.core.ids import Digest, GatewayId, Instant, ModelName, OperationId, RefName, RequestId, VersionNumber
+from lastgood.core.ids import (
+    Digest,
+    GatewayId,
+    Instant,
+    ModelName,
+    OperationId,
+    RefName,
+    RequestId,
+    VersionNumber,
+)
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import Receipt
 from lastgood.core.operations import Actor, Origin
 
 __all__ = [
-    "Difference",
     "DiffView",
+    "Difference",
     "FsckReport",
     "HoldView",
     "LiveView",
@@ -110,7 +119,7 @@ class Plan:
     environment: RefName
     before: VersionNumber | None
     before_digest: Digest | None
-    after: VersionNumber
+    after: VersionNumber | None
     after_digest: Digest | None
     head: int
     """Pass it back as `expect_head`: the act is refused if the model changed meanwhile."""

@@ -13,6 +13,7 @@ from lastgood.core.changes import Change
 from lastgood.core.commands import REASON_LENGTH_MAX, Caller
 from lastgood.core.ids import ModelName, OperationId, printable
 from lastgood.core.operations import Act, Operation, OperationKind
+from lastgood.engine.bell import Bell
 from lastgood.engine.settings import Settings
 from lastgood.errors import Conflict, TooLarge
 from lastgood.store import log
@@ -54,6 +55,7 @@ class Kernel:
     objects: LocalObjects
     clock: Clock
     settings: Settings
+    bell: Bell
 
     def act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> "Future[Recorded]":
         """Decide and record as one act. The future is done when the operation is durable.
@@ -65,24 +67,35 @@ class Kernel:
         check_caller(caller)
 
         def unit(tx: Connection) -> Recorded:
-            if caller.idempotency_key and (known := log.by_idempotency_key(tx, caller.idempotency_key)):
+            if caller.idempotency_key and (
+                known := log.by_idempotency_key(tx, caller.idempotency_key)
+            ):
                 return Recorded(operation=known, repeated=True)
             decision = decide(tx)
             if not decision.changes:
                 return Recorded(operation=None)
-            return Recorded(operation=log.append(tx, _act(decision, caller), now=self.clock(), expect=decision.expect))
+            return Recorded(
+                operation=log.append(
+                    tx, _act(decision, caller), now=self.clock(), expect=decision.expect
+                )
+            )
 
-        return self.database.write(unit)
+        future = self.database.write(unit)
+        future.add_done_callback(self._ring)
+        return future
+
+    def _ring(self, future: "Future[Recorded]") -> None:
+        if future.exception() is None and (operation := future.result().operation) is not None:
+            self.bell.ring(operation.seq)
 
 
-def check_repeated(recorded: Recorded, *, kind: OperationKind, model: ModelName) -> None:
+def check_repeated(operation: Operation, *, kind: OperationKind, model: ModelName) -> None:
     """Refuse a key that was used for something else.
 
     Raises:
         Conflict: the operation that the key made is of another kind or model.
     """
-    operation = recorded.operation
-    if recorded.repeated and operation and (operation.kind, operation.model) != (kind, model):
+    if (operation.kind, operation.model) != (kind, model):
         raise Conflict(
             f"The idempotency key belongs to {operation.id} ({operation.kind} of {operation.model}), not to this act",
             hint="use a new key for each act",
@@ -96,12 +109,16 @@ def check_caller(caller: Caller) -> None:
         TooLarge: the actor's name is longer than 256 characters.
     """
     if len(caller.actor.name) > ACTOR_NAME_LENGTH_MAX:
-        raise TooLarge(f"An actor's name may have {ACTOR_NAME_LENGTH_MAX} characters: {printable(caller.actor.name)}")
+        raise TooLarge(
+            f"An actor's name may have {ACTOR_NAME_LENGTH_MAX} characters: {printable(caller.actor.name)}"
+        )
 
 
 def _act(decision: Decision, caller: Caller) -> Act:
     if len(decision.reason) > REASON_LENGTH_MAX:
-        raise TooLarge(f"A reason may have {REASON_LENGTH_MAX:,} characters; this one has {len(decision.reason):,}")
+        raise TooLarge(
+            f"A reason may have {REASON_LENGTH_MAX:,} characters; this one has {len(decision.reason):,}"
+        )
     return Act(
         kind=decision.kind,
         model=decision.model,

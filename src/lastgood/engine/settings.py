@@ -50,4 +50,6 @@ def load_settings(path: Path) -> Settings:
     except FileNotFoundError:
         return Settings()
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: {error}", hint="docs/how-to/configure.md lists all settings") from error
+        raise InvalidInput(
+            f"{path}: {error}", hint="docs/how-to/configure.md lists all settings"
+        ) from error

@@ -47,7 +47,7 @@ class Database:
 
     Args:
         path: The file; made if absent.
-        on_commit: Called after each commit, in the writer's thread; must be quick.
+        synchronous: SQLite's setting; anything but FULL is for tests that show what it is for.
 
     Raises:
         StoreUnavailable: the file cannot be opened or is not a database.
@@ -67,11 +67,12 @@ class Database:
         self._readers: list[Connection] = []
         self._readers_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
-        self._listeners: list[Callable[[], None]] = []
         self._closed = False
         with translated(path):
             self._writer_connection = self._engine.connect()
-        self._thread = threading.Thread(target=self._write_forever, name="lastgood-writer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._write_forever, name="lastgood-writer", daemon=True
+        )
         self._thread.start()
 
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
@@ -102,10 +103,6 @@ class Database:
         """Run one statement; cheaper than `read` because one statement is a snapshot anyway."""
         with translated(self.path):
             return query(self._reader())
-
-    def add_listener(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each commit, in the writer's thread; it must be quick and not raise."""
-        self._listeners.append(listener)
 
     def data_version(self) -> int:
         """A number that changes when *another* process or connection commits."""
@@ -153,7 +150,10 @@ class Database:
         done: list[tuple[Future[Any], Any]] = []
         failed: list[tuple[Future[Any], BaseException]] = []
         try:
-            with translated(self.path), transaction(self._writer_connection, "BEGIN IMMEDIATE") as connection:
+            with (
+                translated(self.path),
+                transaction(self._writer_connection, "BEGIN IMMEDIATE") as connection,
+            ):
                 for item in group:
                     try:
                         done.append((item.future, _in_savepoint(connection, item.unit)))
@@ -168,8 +168,6 @@ class Database:
             for item in group:
                 item.future.set_exception(error)
             return
-        for listener in self._listeners:
-            listener()
         for future, result in done:
             future.set_result(result)
         for future, refusal in failed:
@@ -225,16 +223,24 @@ def translated(path: Path) -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         text = str(error.orig)
         if "full" in text:
-            raise StoreFull(f"No space left for {path.name}; nothing was written", hint=f"free space in {path.parent}") from error
+            raise StoreFull(
+                f"No space left for {path.name}; nothing was written",
+                hint=f"free space in {path.parent}",
+            ) from error
         if "readonly" in text:
             raise StoreUnavailable(
-                f"{path} is read-only; nothing was written", hint="check the permissions of the data directory"
+                f"{path} is read-only; nothing was written",
+                hint="check the permissions of the data directory",
             ) from error
         if "locked" in text:
             raise StoreUnavailable(
                 f"{path.name} stayed locked by another process for {BUSY_TIMEOUT_MS // 1000} s; nothing was written",
                 hint="try again; if it persists, look for a process that hangs",
             ) from error
-        if isinstance(error, sa.exc.OperationalError | sa.exc.DatabaseError) and not isinstance(error, sa.exc.IntegrityError):
-            raise StoreUnavailable(f"{path}: {text}", hint="check the disk and run: lastgood fsck") from error
+        if isinstance(error, sa.exc.OperationalError | sa.exc.DatabaseError) and not isinstance(
+            error, sa.exc.IntegrityError
+        ):
+            raise StoreUnavailable(
+                f"{path}: {text}", hint="check the disk and run: lastgood fsck"
+            ) from error
         raise

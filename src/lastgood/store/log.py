@@ -19,18 +19,32 @@ from lastgood.store import projections
 from lastgood.store.database import Connection
 from lastgood.store.schema import history, models, operation_streams, operations, ref_moves
 
-__all__ = ["append", "by_idempotency_key", "by_seqs", "decode_operation", "every", "head_of", "newest", "page", "verify_chain"]
+__all__ = [
+    "append",
+    "by_idempotency_key",
+    "by_seqs",
+    "decode_operation",
+    "every",
+    "head_of",
+    "newest",
+    "page",
+    "verify_chain",
+]
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_MAX = 1000
 
 _o = operations.c
 _newest = sa.select(_o.seq, _o.hash, _o.at_ms).order_by(_o.seq.desc()).limit(1)
-_head = sa.select(sa.func.max(operation_streams.c.seq)).where(operation_streams.c.stream == sa.bindparam("stream"))
+_head = sa.select(sa.func.max(operation_streams.c.seq)).where(
+    operation_streams.c.stream == sa.bindparam("stream")
+)
 _by_key = sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key"))
 
 
-def append(tx: Connection, act: Act, *, now: Instant, expect: Mapping[str, int] | None = None) -> Operation:
+def append(
+    tx: Connection, act: Act, *, now: Instant, expect: Mapping[str, int] | None = None
+) -> Operation:
     """Give the act its place in the log and apply its changes; the caller's transaction publishes both.
 
     Args:
@@ -51,10 +65,14 @@ def append(tx: Connection, act: Act, *, now: Instant, expect: Mapping[str, int] 
     if len(act.idempotency_key) > IDEMPOTENCY_KEY_LENGTH_MAX:
         raise InvalidInput(f"An idempotency key may have {IDEMPOTENCY_KEY_LENGTH_MAX} characters")
     last = tx.execute(_newest).first()
-    seq, previous, last_ms = (last.seq + 1, Digest(last.hash), last.at_ms) if last else (1, GENESIS, 0)
+    seq, previous, last_ms = (
+        (last.seq + 1, Digest(last.hash), last.at_ms) if last else (1, GENESIS, 0)
+    )
     streams = [stream_of(act.model)]
     streams += [stream_of(c.after) for c in act.changes if isinstance(c, ModelRenamed)]
-    operation = seal(act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams))
+    operation = seal(
+        act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams)
+    )
     tx.execute(
         operations.insert(),
         {
@@ -107,7 +125,9 @@ def page(
     query = sa.select(_o.body).order_by(_o.seq.desc()).limit(min(max(limit, 1), PAGE_MAX))
     if model is not None:
         model_id = sa.select(models.c.id).where(models.c.name == model).scalar_subquery()
-        by_name = sa.select(operation_streams.c.seq).where(operation_streams.c.stream == stream_of(model))
+        by_name = sa.select(operation_streams.c.seq).where(
+            operation_streams.c.stream == stream_of(model)
+        )
         by_id = sa.select(history.c.seq).where(history.c.model_id == model_id)
         query = query.where(_o.seq.in_(by_id.union(by_name)))
     if ref is not None:
@@ -139,7 +159,9 @@ def decode_operation(body: bytes) -> Operation:
         raw["origin"] = msgspec.convert(raw["origin"], Origin)
         return Operation(**raw)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise IntegrityFailure(f"The log holds an operation that cannot be read: {error}", hint="run: lastgood fsck") from error
+        raise IntegrityFailure(
+            f"The log holds an operation that cannot be read: {error}", hint="run: lastgood fsck"
+        ) from error
 
 
 def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str]]:
@@ -160,9 +182,13 @@ def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str
         previous, expected_seq = operation.hash, seq + 1
 
 
-def _flaw(operation: Operation, seq: int, stored_hash: str, previous: Digest, expected_seq: int) -> str:
+def _flaw(
+    operation: Operation, seq: int, stored_hash: str, previous: Digest, expected_seq: int
+) -> str:
     if seq != expected_seq:
-        return f"operation {seq}: {expected_seq} was expected; operations are missing or out of order"
+        return (
+            f"operation {seq}: {expected_seq} was expected; operations are missing or out of order"
+        )
     if operation.seq != seq or operation.hash != stored_hash:
         return f"operation {seq}: its row and its body disagree"
     if operation.previous != previous:

@@ -66,7 +66,9 @@ def _create(tx: Connection, now_ms: int) -> None:
         return
     # checkfirst is off because SQLAlchemy would look at the tables through a transaction of its own.
     metadata.create_all(tx, checkfirst=False)
-    tx.exec_driver_sql(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    tx.exec_driver_sql(
+        f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+    )
     tx.exec_driver_sql(f"INSERT INTO {_VERSION_TABLE} VALUES ('{SCHEMA_REVISION}')")  # noqa: S608 - constants
     tx.execute(meta.insert(), {"key": "projections", "value": PROJECTION_VERSION})
     tx.execute(

@@ -45,11 +45,15 @@ __all__ = ["apply", "clear", "dump", "folded"]
 
 _model_id = sa.select(models.c.id).where(models.c.name == sa.bindparam("name"))
 _touch_model = (
-    models.update().where(models.c.id == sa.bindparam("id_")).values(changed_ms=sa.bindparam("changed_ms_"))
+    models.update()
+    .where(models.c.id == sa.bindparam("id_"))
+    .values(changed_ms=sa.bindparam("changed_ms_"))
 )
 _touch_version = (
     versions.update()
-    .where(versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_"))
+    .where(
+        versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
+    )
     .values(changed_ms=sa.bindparam("changed_ms_"))
 )
 # Deleting a model takes everything of it from view; history stays, because the log stays.
@@ -71,7 +75,9 @@ def apply(tx: Connection, operation: Operation) -> None:
         if not isinstance(change, ModelDeleted):
             tx.execute(_touch_model, {"id_": model_id, "changed_ms_": operation.at_ms})
     if touched:
-        tx.execute(history.insert(), [{"model_id": i, "seq": operation.seq} for i in sorted(touched)])
+        tx.execute(
+            history.insert(), [{"model_id": i, "seq": operation.seq} for i in sorted(touched)]
+        )
 
 
 def clear(tx: Connection) -> None:
@@ -82,7 +88,10 @@ def clear(tx: Connection) -> None:
 
 def dump(connection: Connection) -> dict[str, set[tuple[Any, ...]]]:
     """All rows of all projections, per table."""
-    return {table.name: {tuple(row) for row in connection.execute(sa.select(table))} for table in PROJECTIONS}
+    return {
+        table.name: {tuple(row) for row in connection.execute(sa.select(table))}
+        for table in PROJECTIONS
+    }
 
 
 def folded(name: str) -> str:
@@ -93,7 +102,9 @@ def folded(name: str) -> str:
 def _id_of(tx: Connection, name: str) -> int:
     model_id = tx.execute(_model_id, {"name": name}).scalar()
     if model_id is None:
-        raise IntegrityFailure(f"The log changes model '{name}', which it never made", hint="run: lastgood fsck")
+        raise IntegrityFailure(
+            f"The log changes model '{name}', which it never made", hint="run: lastgood fsck"
+        )
     return int(model_id)
 
 
@@ -113,21 +124,32 @@ def _create_model(tx: Connection, change: ModelCreated, operation: Operation) ->
         tx.execute(model_tags.insert(), {"model_id": operation.seq, "key": key, "value": value})
 
 
-def _rename_model(tx: Connection, model_id: int, change: ModelRenamed, _operation: Operation) -> None:
+def _rename_model(
+    tx: Connection, model_id: int, change: ModelRenamed, _operation: Operation
+) -> None:
     tx.execute(
-        models.update().where(models.c.id == model_id).values(name=change.after, folded=folded(change.after))
+        models.update()
+        .where(models.c.id == model_id)
+        .values(name=change.after, folded=folded(change.after))
     )
-    last = tx.execute(sa.select(numbering.c.last).where(numbering.c.name == change.model)).scalar() or 0
+    last = (
+        tx.execute(sa.select(numbering.c.last).where(numbering.c.name == change.model)).scalar()
+        or 0
+    )
     _raise_numbering(tx, change.after, last)
 
 
-def _delete_model(tx: Connection, model_id: int, change: ModelDeleted, _operation: Operation) -> None:
+def _delete_model(
+    tx: Connection, model_id: int, _change: ModelDeleted, _operation: Operation
+) -> None:
     for table in _OF_A_MODEL:
         tx.execute(table.delete().where(table.c.model_id == model_id))
     tx.execute(models.delete().where(models.c.id == model_id))
 
 
-def _register(tx: Connection, model_id: int, change: VersionRegistered, operation: Operation) -> None:
+def _register(
+    tx: Connection, model_id: int, change: VersionRegistered, operation: Operation
+) -> None:
     tx.execute(
         versions.insert(),
         {
@@ -150,7 +172,8 @@ def _register(tx: Connection, model_id: int, change: VersionRegistered, operatio
     )
     for key, value in change.tags.items():
         tx.execute(
-            version_tags.insert(), {"model_id": model_id, "version": change.version, "key": key, "value": value}
+            version_tags.insert(),
+            {"model_id": model_id, "version": change.version, "key": key, "value": value},
         )
     _raise_numbering(tx, change.model, change.version)
 
@@ -163,9 +186,13 @@ def _raise_numbering(tx: Connection, name: str, last: int) -> None:
         tx.execute(numbering.update().where(numbering.c.name == name).values(last=last))
 
 
-def _delete_version(tx: Connection, model_id: int, change: VersionDeleted, _operation: Operation) -> None:
+def _delete_version(
+    tx: Connection, model_id: int, change: VersionDeleted, _operation: Operation
+) -> None:
     for table in (*_OF_A_VERSION, versions):
-        tx.execute(table.delete().where(table.c.model_id == model_id, table.c.version == change.version))
+        tx.execute(
+            table.delete().where(table.c.model_id == model_id, table.c.version == change.version)
+        )
 
 
 def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operation) -> None:
@@ -194,7 +221,9 @@ def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operat
     )
 
 
-def _change_stage(tx: Connection, model_id: int, change: StageChanged, operation: Operation) -> None:
+def _change_stage(
+    tx: Connection, model_id: int, change: StageChanged, operation: Operation
+) -> None:
     tx.execute(
         versions.update()
         .where(versions.c.model_id == model_id, versions.c.version == change.version)
@@ -206,14 +235,18 @@ def _place_hold(tx: Connection, model_id: int, change: HoldPlaced, operation: Op
     tx.execute(holds.insert(), _judgement(model_id, change, operation))
 
 
-def _release_hold(tx: Connection, model_id: int, change: HoldReleased, _operation: Operation) -> None:
+def _release_hold(
+    tx: Connection, model_id: int, change: HoldReleased, _operation: Operation
+) -> None:
     tx.execute(_of(holds, model_id, change))
 
 
 def _set_mark(tx: Connection, model_id: int, change: MarkSet, operation: Operation) -> None:
     tx.execute(_of(marks, model_id, change))
     if change.after != "none":
-        tx.execute(marks.insert(), {**_judgement(model_id, change, operation), "value": change.after})
+        tx.execute(
+            marks.insert(), {**_judgement(model_id, change, operation), "value": change.after}
+        )
 
 
 def _of(table: sa.Table, model_id: int, change: HoldReleased | MarkSet) -> sa.Delete:
@@ -240,7 +273,10 @@ def _set_tag(tx: Connection, model_id: int, change: TagSet, operation: Operation
     table = model_tags
     if change.version is not None:
         table, key["version"] = version_tags, change.version
-        tx.execute(_touch_version, {"id_": model_id, "version_": change.version, "changed_ms_": operation.at_ms})
+        tx.execute(
+            _touch_version,
+            {"id_": model_id, "version_": change.version, "changed_ms_": operation.at_ms},
+        )
     tx.execute(table.delete().where(*(table.c[name] == value for name, value in key.items())))
     if change.after is not None:
         tx.execute(table.insert(), {**key, "value": change.after})

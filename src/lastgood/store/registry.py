@@ -10,7 +10,17 @@ from lastgood.core.ids import Digest, Instant, ModelName, RefName, RunId, Versio
 from lastgood.core.stages import Stage
 from lastgood.store.database import Connection
 from lastgood.store.projections import folded
-from lastgood.store.schema import holds, marks, model_tags, models, numbering, ref_moves, refs, version_tags, versions
+from lastgood.store.schema import (
+    holds,
+    marks,
+    model_tags,
+    models,
+    numbering,
+    ref_moves,
+    refs,
+    version_tags,
+    versions,
+)
 
 __all__ = [
     "HoldRow",
@@ -20,14 +30,16 @@ __all__ = [
     "RefRow",
     "VersionRow",
     "all_models",
+    "count_versions",
     "holds_of",
     "last_number",
     "latest_per_stage",
     "marks_of",
     "model_named",
     "model_named_alike",
-    "moves_of",
     "move_at",
+    "moves_of",
+    "next_move",
     "ref_of",
     "refs_of",
     "refs_to",
@@ -130,9 +142,14 @@ _REF = tuple(_r)
 
 _model_named = sa.select(*_MODEL).where(_m.name == sa.bindparam("name"))
 _model_alike = sa.select(*_MODEL).where(_m.folded == sa.bindparam("folded"))
-_version_of = sa.select(*_VERSION).where(_v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version"))
+_version_of = sa.select(*_VERSION).where(
+    _v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version")
+)
 _version_latest = (
-    sa.select(*_VERSION).where(_v.model_id == sa.bindparam("model_id")).order_by(_v.version.desc()).limit(1)
+    sa.select(*_VERSION)
+    .where(_v.model_id == sa.bindparam("model_id"))
+    .order_by(_v.version.desc())
+    .limit(1)
 )
 _in_stage = (
     sa.select(*_VERSION)
@@ -140,14 +157,26 @@ _in_stage = (
     .order_by(_v.version.desc())
 )
 _latest_in_stage = _in_stage.limit(1)
-_ref_of = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref"))
+_ref_of = sa.select(*_REF).where(
+    _r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref")
+)
 _refs_of = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
-_tags_of_model = sa.select(model_tags.c.key, model_tags.c.value).where(model_tags.c.model_id == sa.bindparam("model_id"))
+_tags_of_model = sa.select(model_tags.c.key, model_tags.c.value).where(
+    model_tags.c.model_id == sa.bindparam("model_id")
+)
 _tags_of_version = sa.select(version_tags.c.key, version_tags.c.value).where(
-    version_tags.c.model_id == sa.bindparam("model_id"), version_tags.c.version == sa.bindparam("version")
+    version_tags.c.model_id == sa.bindparam("model_id"),
+    version_tags.c.version == sa.bindparam("version"),
 )
 _last_number = sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
-_holds_cols = (holds.c.environment, holds.c.version, holds.c.seq, holds.c.at_ms, holds.c.actor, holds.c.reason)
+_holds_cols = (
+    holds.c.environment,
+    holds.c.version,
+    holds.c.seq,
+    holds.c.at_ms,
+    holds.c.actor,
+    holds.c.reason,
+)
 _marks_cols = (
     marks.c.environment,
     marks.c.version,
@@ -201,7 +230,9 @@ def version_latest(connection: Connection, model_id: int) -> VersionRow | None:
 
 def versions_of(connection: Connection, model_id: int, *, limit: int = 100_000) -> list[VersionRow]:
     """Versions of a model, newest first."""
-    query = sa.select(*_VERSION).where(_v.model_id == model_id).order_by(_v.version.desc()).limit(limit)
+    query = (
+        sa.select(*_VERSION).where(_v.model_id == model_id).order_by(_v.version.desc()).limit(limit)
+    )
     return [_version(row) for row in connection.execute(query)]
 
 
@@ -216,7 +247,9 @@ def versions_by_digest(connection: Connection, model_id: int, prefix: str) -> li
     return [_version(row) for row in connection.execute(query)]
 
 
-def versions_from_run(connection: Connection, run_id: RunId | str) -> list[tuple[ModelName, VersionRow]]:
+def versions_from_run(
+    connection: Connection, run_id: RunId | str
+) -> list[tuple[ModelName, VersionRow]]:
     """Versions registered from a run, newest first, with the names of their models."""
     query = (
         sa.select(_m.name, *_VERSION)
@@ -231,14 +264,21 @@ def versions_from_run(connection: Connection, run_id: RunId | str) -> list[tuple
 
 def versions_in_stage(connection: Connection, model_id: int, stage: Stage) -> list[VersionRow]:
     """Versions that carry the label, newest first."""
-    return [_version(r) for r in connection.execute(_in_stage, {"model_id": model_id, "stage": stage.value})]
+    return [
+        _version(r)
+        for r in connection.execute(_in_stage, {"model_id": model_id, "stage": stage.value})
+    ]
 
 
-def latest_per_stage(connection: Connection, model_id: int, stages: Sequence[Stage]) -> list[VersionRow]:
+def latest_per_stage(
+    connection: Connection, model_id: int, stages: Sequence[Stage]
+) -> list[VersionRow]:
     """The highest version of each stage; the cost does not depend on the number of versions."""
     found = []
     for stage in stages:
-        row = connection.execute(_latest_in_stage, {"model_id": model_id, "stage": stage.value}).first()
+        row = connection.execute(
+            _latest_in_stage, {"model_id": model_id, "stage": stage.value}
+        ).first()
         if row:
             found.append(_version(row))
     return found
@@ -260,7 +300,9 @@ def refs_to(connection: Connection, model_id: int, version: int) -> list[RefRow]
     return [r for r in refs_of(connection, model_id) if r.version == version]
 
 
-def moves_of(connection: Connection, model_id: int, ref: str, *, limit: int = 10_000) -> list[MoveRow]:
+def moves_of(
+    connection: Connection, model_id: int, ref: str, *, limit: int = 10_000
+) -> list[MoveRow]:
     """Moves of a ref, newest first."""
     c = ref_moves.c
     query = (
@@ -283,6 +325,26 @@ def move_at(connection: Connection, model_id: int, ref: str, at: Instant) -> Mov
     )
     row = connection.execute(query).first()
     return MoveRow(*row) if row else None
+
+
+def next_move(connection: Connection, model_id: int, ref: str, seq: int) -> MoveRow | None:
+    """The first move of the ref after operation `seq`."""
+    c = ref_moves.c
+    query = (
+        sa.select(c.seq, c.before, c.after, c.at_ms)
+        .where(c.model_id == model_id, c.ref == ref, c.seq > seq)
+        .order_by(c.seq)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return MoveRow(*row) if row else None
+
+
+def count_versions(connection: Connection, model_id: int) -> int:
+    """How many versions the model has."""
+    return connection.execute(
+        sa.select(sa.func.count()).where(_v.model_id == model_id)
+    ).scalar_one()
 
 
 def holds_of(connection: Connection, model_id: int) -> list[HoldRow]:
@@ -312,6 +374,8 @@ def tags_of_versions(connection: Connection, model_id: int) -> dict[int, dict[st
     """Tags of all versions of a model."""
     c = version_tags.c
     found: dict[int, dict[str, str]] = {}
-    for row in connection.execute(sa.select(c.version, c.key, c.value).where(c.model_id == model_id)):
+    for row in connection.execute(
+        sa.select(c.version, c.key, c.value).where(c.model_id == model_id)
+    ):
         found.setdefault(row.version, {})[row.key] = row.value
     return found

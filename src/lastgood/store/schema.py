@@ -25,7 +25,9 @@ from sqlalchemy import (
 __all__ = ["PROJECTIONS", "PROJECTION_VERSION", "metadata"]
 
 metadata = MetaData()
-Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's INTEGER has 64 bits and can be the row id
+Big = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # SQLite's INTEGER has 64 bits and can be the row id
 
 # --- log ------------------------------------------------------------------------------------------
 

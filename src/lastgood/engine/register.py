@@ -1,0 +1,117 @@
+"""Making a version from a manifest whose files are stored."""
+
+from lastgood.core.changes import Change, ModelCreated, VersionRegistered
+from lastgood.core.commands import Register
+from lastgood.core.ids import Digest, ModelName, VersionNumber, parse_model_name, printable
+from lastgood.engine.kernel import Decision
+from lastgood.errors import AlreadyExists, InvalidInput, TooLarge
+from lastgood.store import registry as rows
+from lastgood.store.database import Connection
+
+__all__ = [
+    "check_registration",
+    "check_tags",
+    "decide_register",
+    "model_or_creation",
+    "next_number",
+]
+
+TAG_KEY_LENGTH_MAX = 250
+TAG_VALUE_LENGTH_MAX = 100_000
+TAGS_MAX = 1000
+DESCRIPTION_LENGTH_MAX = 5000  # MLflow's column width
+
+
+def check_registration(command: Register) -> None:
+    """Bound what a client may say about a version.
+
+    Raises:
+        InvalidInput, InvalidName, TooLarge: names the field.
+    """
+    parse_model_name(command.model)
+    check_tags(command.tags)
+    if len(command.description) > DESCRIPTION_LENGTH_MAX:
+        raise TooLarge(
+            f"A description exceeds the maximum length of {DESCRIPTION_LENGTH_MAX} characters"
+        )
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """Bound tags.
+
+    Raises:
+        InvalidInput: an empty key. TooLarge: too many, or one too long; names the key.
+    """
+    if len(tags) > TAGS_MAX:
+        raise TooLarge(f"A version may have {TAGS_MAX} tags; these are {len(tags)}")
+    for key, value in tags.items():
+        if not key:
+            raise InvalidInput("Tag name cannot be empty")
+        if len(key) > TAG_KEY_LENGTH_MAX:
+            raise TooLarge(
+                f"Tag key '{printable(key)}' exceeds the maximum length of {TAG_KEY_LENGTH_MAX} characters"
+            )
+        if len(value) > TAG_VALUE_LENGTH_MAX:
+            raise TooLarge(
+                f"The value of tag '{printable(key)}' exceeds the maximum length of {TAG_VALUE_LENGTH_MAX} characters"
+            )
+
+
+def model_or_creation(
+    tx: Connection, name: ModelName
+) -> tuple[rows.ModelRow | None, tuple[Change, ...]]:
+    """The model of that name, or the change that makes it.
+
+    Raises:
+        AlreadyExists: another model's name differs only by case.
+    """
+    model = rows.model_named(tx, name)
+    if model is not None:
+        return model, ()
+    if alike := rows.model_named_alike(tx, name):
+        raise AlreadyExists(
+            f"Registered Model (name={printable(name)}) already exists as {alike.name}; names may not differ only by case",
+            hint=f"use {alike.name}, or another name",
+        )
+    return None, (ModelCreated(model=name),)
+
+
+def next_number(tx: Connection, name: ModelName) -> VersionNumber:
+    """The next version number: one more than was ever given under that name."""
+    return VersionNumber(rows.last_number(tx, name) + 1)
+
+
+def decide_register(tx: Connection, command: Register, digest: Digest, *, user: str) -> Decision:
+    """What registering means for the state as it is: a new version, or nothing if this one exists.
+
+    Args:
+        tx: The write transaction.
+        command: The request; its manifest is stored under `digest` and its files are verified.
+        digest: Of the manifest.
+        user: Who registers.
+    """
+    model, creation = model_or_creation(tx, command.model)
+    known = rows.versions_by_digest(tx, model.id, digest) if model else []
+    if known:
+        return Decision(
+            kind="register", model=command.model, changes=(), summary="", reason=command.reason
+        )
+    number = next_number(tx, command.model)
+    registered = VersionRegistered(
+        model=command.model,
+        version=number,
+        digest=digest,
+        source=command.manifest.source.uri,
+        run_id=command.manifest.source.run_id,
+        user=user,
+        description=command.description,
+        size=command.manifest.size,
+        tags=command.tags,
+    )
+    return Decision(
+        kind="register",
+        model=command.model,
+        changes=(*creation, registered),
+        summary=f"{command.model}/{number} registered: {len(command.manifest.files)} files, {digest[:19]}",
+        reason=command.reason,
+    )

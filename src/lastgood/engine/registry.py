@@ -1,0 +1,451 @@
+"""The registry in process: every verb of `core.ports.Registry` over a data directory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import BinaryIO, TypeVar
+
+from lastgood.core.changes import Change, MarkSet, RefMoved, VersionRegistered
+from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
+from lastgood.core.ids import (
+    Digest,
+    Instant,
+    ModelName,
+    RefName,
+    VersionNumber,
+    parse_digest,
+    parse_ref_name,
+)
+from lastgood.core.manifest import Manifest
+from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
+from lastgood.core.operations import Operation, OperationKind, stream_of
+from lastgood.core.views import (
+    DiffView,
+    FsckReport,
+    LiveView,
+    LogEntry,
+    ModelView,
+    Outcome,
+    Plan,
+    Target,
+    VersionView,
+    WhyView,
+)
+from lastgood.engine import history
+from lastgood.engine.diff import differences
+from lastgood.engine.fsck import fsck
+from lastgood.engine.kernel import Decision, Kernel, check_repeated
+from lastgood.engine.preflight import read_manifest, verify_files
+from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summary_of
+from lastgood.engine.register import check_registration, decide_register
+from lastgood.engine.resolve import Found, find, model_of
+from lastgood.engine.show import model_views, version_view, version_views
+from lastgood.errors import Conflict, IntegrityFailure, TooLarge, Unverified
+from lastgood.store import log, observations
+from lastgood.store import registry as rows
+from lastgood.store.database import Connection
+
+__all__ = ["LocalRegistry"]
+
+T = TypeVar("T")
+WAIT_S_MAX = 60.0
+DIGESTS_MAX = 100_000
+
+
+class LocalRegistry:
+    """`core.ports.Registry` over a kernel. Safe to use from several threads."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    # --- models and versions ----------------------------------------------------------------------
+
+    def models(self) -> Sequence[ModelView]:
+        return self._read(model_views)
+
+    def versions(self, model: ModelName) -> Sequence[VersionView]:
+        return self._read(lambda c: version_views(c, model_of(c, model), self._kernel.settings))
+
+    def show(self, reference: str) -> VersionView:
+        found = self._find(reference)
+        manifest = self.manifest(found.version.digest) if found.version.digest else None
+        return self._read(
+            lambda c: version_view(
+                c, found.model, found.version, self._kernel.settings, manifest=manifest
+            )
+        )
+
+    def manifest(self, digest: Digest) -> Manifest:
+        return read_manifest(self._kernel.objects, parse_digest(digest))
+
+    def diff(self, a: str, b: str) -> DiffView:
+        left, right = self._manifest_of(a), self._manifest_of(b)
+        return DiffView(a=a, b=b, differences=differences(left, right))
+
+    def _manifest_of(self, reference: str) -> Manifest:
+        found = self._find(reference)
+        if found.version.digest is None:
+            raise Unverified(
+                f"{reference} is external: its bytes are not here, so it cannot be compared"
+            )
+        return self.manifest(found.version.digest)
+
+    # --- objects ----------------------------------------------------------------------------------
+
+    def missing_objects(self, digests: Sequence[Digest]) -> Sequence[Digest]:
+        if len(digests) > DIGESTS_MAX:
+            raise TooLarge(f"At most {DIGESTS_MAX:,} digests at a time; these are {len(digests):,}")
+        return [digest for digest in digests if not self._kernel.objects.has(parse_digest(digest))]
+
+    def put_object(self, stream: BinaryIO, *, digest: Digest) -> None:
+        self._kernel.objects.put(stream, expect=parse_digest(digest))
+
+    def read_object(self, digest: Digest) -> Iterator[bytes]:
+        return self._kernel.objects.read(parse_digest(digest))
+
+    # --- register ---------------------------------------------------------------------------------
+
+    def register(self, command: Register, *, caller: Caller) -> Outcome:
+        if (known := self._known(caller, "register", command.model)) is not None:
+            return known
+        check_registration(command)
+        body = command.manifest.encode()
+        verify_files(self._kernel.objects, command.manifest.files, subject=command.model)
+        # The manifest is durable before the operation that names it.
+        digest = self._kernel.objects.put_bytes(body)
+        recorded = self._kernel.act(
+            caller, lambda tx: decide_register(tx, command, digest, user=caller.actor.name)
+        ).result()
+        if recorded.operation is None:
+            return self._registered_before(command.model, digest)
+        number, _ = _subject(recorded.operation)
+        return _outcome(
+            recorded.operation, undo=f"lastgood mark yanked {command.model}/{number} --reason '...'"
+        )
+
+    def _known(self, caller: Caller, kind: OperationKind, model: ModelName) -> Outcome | None:
+        """What this idempotency key did before, if it did: then nothing is decided anew."""
+        if not caller.idempotency_key:
+            return None
+        operation = self._read(lambda c: log.by_idempotency_key(c, caller.idempotency_key))
+        if operation is None:
+            return None
+        check_repeated(operation, kind=kind, model=model)
+        return replace(_outcome(operation), already=True)
+
+    def _registered_before(self, model: ModelName, digest: Digest) -> Outcome:
+        def query(connection: Connection) -> Outcome:
+            row = model_of(connection, model)
+            version = rows.versions_by_digest(connection, row.id, digest)[0]
+            return Outcome(
+                operation=None,
+                seq=version.seq,
+                at_ms=version.created_ms,
+                model=row.name,
+                version=version.version,
+                digest=digest,
+                summary=f"the same bytes are {model}/{version.version} already; nothing was registered",
+                already=True,
+            )
+
+        return self._read(query)
+
+    # --- promote and roll back ----------------------------------------------------------------------
+
+    def plan_promote(self, command: Promote) -> Plan:
+        parse_ref_name(command.to)
+        return self._read(lambda c: plan_promote(c, command, now=self._now())).plan
+
+    def promote(self, command: Promote, *, caller: Caller) -> Outcome:
+        parse_ref_name(command.to)
+        planned = self._read(lambda c: plan_promote(c, command, now=self._now()))
+        if (known := self._known(caller, "promote", planned.plan.model)) is not None:
+            return known
+        self._preflight(planned)
+        return self._carry_out(
+            "promote",
+            planned,
+            lambda tx: plan_promote(tx, command, now=self._now()),
+            caller=caller,
+            reason=command.reason,
+            expect_head=command.expect_head,
+        )
+
+    def plan_rollback(self, command: Rollback) -> Plan:
+        parse_ref_name(command.environment)
+        return self._plan_rollback(command).plan
+
+    def rollback(self, command: Rollback, *, caller: Caller) -> Outcome:
+        parse_ref_name(command.environment)
+        if (known := self._known(caller, "rollback", command.model)) is not None:
+            return known
+        planned = self._plan_rollback(command)
+        try:
+            self._preflight(planned)
+        except IntegrityFailure as error:
+            raise self._with_next_choice(error, command, planned) from error
+        return self._carry_out(
+            "rollback",
+            planned,
+            lambda tx: plan_rollback(tx, command, self._kernel.settings, now=self._now()),
+            caller=caller,
+            reason=command.reason,
+            expect_head=command.expect_head,
+        )
+
+    def _plan_rollback(self, command: Rollback) -> Planned:
+        return self._read(
+            lambda c: plan_rollback(c, command, self._kernel.settings, now=self._now())
+        )
+
+    def _preflight(self, planned: Planned) -> None:
+        if planned.target_digest is not None:
+            subject = f"{planned.plan.model}/{planned.plan.after}"
+            verify_files(
+                self._kernel.objects, self.manifest(planned.target_digest).files, subject=subject
+            )
+
+    def _with_next_choice(
+        self, error: IntegrityFailure, command: Rollback, planned: Planned
+    ) -> IntegrityFailure:
+        """The same refusal, naming the next older good version if there is one."""
+        target = planned.plan.after
+        if command.to is not None or target is None:
+            return error
+        damaged = {target: "its bytes are damaged"}
+        found = self._read(
+            lambda c: plan_rollback(
+                c, command, self._kernel.settings, now=self._now(), damaged=damaged
+            )
+        )
+        return IntegrityFailure(
+            error.message,
+            hint=f"{error.hint}; or: lastgood rollback {command.model} --to {command.model}/{found.plan.after}",
+        )
+
+    def _carry_out(
+        self,
+        kind: OperationKind,
+        planned: Planned,
+        replan: Callable[[Connection], Planned],
+        *,
+        caller: Caller,
+        reason: str,
+        expect_head: int | None,
+    ) -> Outcome:
+        """Decide again inside the write transaction: what was checked must be what is done."""
+        plan = planned.plan
+        expect = {stream_of(plan.model): expect_head} if expect_head is not None else {}
+
+        def decide(tx: Connection) -> Decision:
+            now = replan(tx)
+            if now.plan.after != plan.after:
+                raise Conflict(
+                    f"{plan.model} changed while its bytes were verified: the version is {now.plan.after} now, not {plan.after}",
+                    hint="try again",
+                )
+            return Decision(
+                kind=kind,
+                model=plan.model,
+                changes=now.changes,
+                summary=summary_of(plan.model, plan.environment, now.plan),
+                reason=reason,
+                restores=now.restores,
+                expect=expect,
+            )
+
+        recorded = self._kernel.act(caller, decide).result()
+        if recorded.operation is None:
+            return self._already(plan)
+        return _outcome(recorded.operation, undo=plan.undo, notes=planned.notes, plan=plan)
+
+    def _already(self, plan: Plan) -> Outcome:
+        where = f"{plan.model}@{plan.environment}"
+        return Outcome(
+            operation=None,
+            seq=plan.head,
+            at_ms=self._now(),
+            model=plan.model,
+            version=plan.after,
+            digest=plan.after_digest,
+            summary=f"{where} is version {plan.after} already; nothing changed"
+            if plan.after is not None
+            else f"{where} points nowhere already; nothing changed",
+            already=True,
+            plan=plan,
+        )
+
+    # --- mark -------------------------------------------------------------------------------------
+
+    def mark(self, command: MarkVersion, *, caller: Caller) -> Outcome:
+        parse_ref_name(command.environment)
+        found = self._find(command.reference)
+        name, number = found.model.name, found.version.version
+        if (known := self._known(caller, "mark", name)) is not None:
+            return known
+
+        def decide(tx: Connection) -> Decision:
+            before = _mark_before(tx, found, command.environment)
+            change: Change = MarkSet(
+                model=name,
+                version=number,
+                environment=command.environment,
+                before=before,  # type: ignore[arg-type]  # the table holds no others
+                after=command.value,
+            )
+            return Decision(
+                kind="mark",
+                model=name,
+                changes=(change,) if before != command.value else (),
+                summary=f"{name}/{number} in {command.environment}: {before} -> {command.value}",
+                reason=command.reason,
+            )
+
+        recorded = self._kernel.act(caller, decide).result()
+        if recorded.operation is None:
+            return Outcome(
+                operation=None,
+                seq=found.version.seq,
+                at_ms=self._now(),
+                model=name,
+                version=number,
+                digest=found.version.digest,
+                summary=f"{name}/{number} is marked {command.value} in {command.environment} already",
+                already=True,
+            )
+        before = next(c.before for c in recorded.operation.changes if isinstance(c, MarkSet))
+        undo = f"lastgood mark {before} {name}/{number} --env {command.environment} --reason '...'"
+        return replace(_outcome(recorded.operation, undo=undo), digest=found.version.digest)
+
+    # --- history ----------------------------------------------------------------------------------
+
+    def log(
+        self,
+        *,
+        model: ModelName | None = None,
+        environment: RefName | None = None,
+        limit: int = 50,
+        before_seq: int | None = None,
+    ) -> Sequence[LogEntry]:
+        return self._read(
+            lambda c: history.log_entries(
+                c, model=model, environment=environment, limit=limit, before_seq=before_seq
+            )
+        )
+
+    def live(
+        self, model: ModelName | None = None, *, at: Instant | None = None
+    ) -> Sequence[LiveView]:
+        return self._read(
+            lambda c: history.live(c, self._kernel.settings, model=model, at=at, now=self._now())
+        )
+
+    def why(self, request_id: str) -> WhyView:
+        return self._read(lambda c: history.why(c, self._kernel.settings, request_id))
+
+    def fsck(self) -> FsckReport:
+        return fsck(self._kernel)
+
+    # --- the feed of gateways -----------------------------------------------------------------------
+
+    def target(
+        self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0
+    ) -> Target:
+        parse_ref_name(ref)
+        deadline = self._now() + min(wait_s, WAIT_S_MAX) * 1000
+        while True:
+            seen = self._kernel.bell.seq
+            target = self._read(lambda c: _target(c, model, ref))
+            left_s = (deadline - self._now()) / 1000
+            if target.seq > after_seq or left_s <= 0:
+                return target
+            self._kernel.bell.wait(seen=seen, timeout_s=left_s)
+
+    def observe(self, report: GatewayReport) -> None:
+        if max(len(report.events), len(report.traffic), len(report.receipts)) > REPORT_ITEMS_MAX:
+            raise TooLarge(f"A report may hold {REPORT_ITEMS_MAX:,} items of each kind")
+        if any(len(event.detail) > DETAIL_LENGTH_MAX for event in report.events):
+            raise TooLarge(f"The detail of an event may have {DETAIL_LENGTH_MAX:,} characters")
+        names = {event.model for event in report.events} | {item.model for item in report.traffic}
+
+        def unit(tx: Connection) -> None:
+            known = {
+                str(name): row.id
+                for name in names
+                if (row := rows.model_named(tx, name)) is not None
+            }
+            observations.record(tx, report, model_ids=known, now=self._now())
+
+        self._kernel.database.write(unit).result()
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        return self._kernel.database.read(query)
+
+    def _find(self, reference: str) -> Found:
+        return self._read(lambda c: find(c, reference, now=self._now()))
+
+    def _now(self) -> Instant:
+        return self._kernel.clock()
+
+
+def _target(connection: Connection, model: ModelName, ref: RefName) -> Target:
+    row = model_of(connection, model)
+    pointer = rows.ref_of(connection, row.id, ref)
+    if pointer is None:
+        return Target(model=row.name, ref=ref, seq=0, version=None, digest=None)
+    version = (
+        rows.version_of(connection, row.id, pointer.version)
+        if pointer.version is not None
+        else None
+    )
+    operation = log.by_seqs(connection, [pointer.seq])[pointer.seq]
+    return Target(
+        model=row.name,
+        ref=ref,
+        seq=pointer.seq,
+        version=pointer.version,
+        digest=version.digest if version else None,
+        operation=operation.id,
+        ordered_ms=pointer.moved_ms,
+    )
+
+
+def _mark_before(tx: Connection, found: Found, environment: RefName) -> str:
+    for mark in rows.marks_of(tx, found.model.id):
+        if mark.version == found.version.version and mark.environment == environment:
+            return mark.value
+    return "none"
+
+
+def _outcome(
+    operation: Operation, *, undo: str = "", notes: tuple[str, ...] = (), plan: Plan | None = None
+) -> Outcome:
+    version, digest = _subject(operation)
+    return Outcome(
+        operation=operation.id,
+        seq=operation.seq,
+        at_ms=operation.at_ms,
+        model=operation.model,
+        version=version,
+        digest=digest if digest is not None or plan is None else plan.after_digest,
+        summary=operation.summary,
+        undo=undo.replace("'...'", f"'undo {operation.id}'"),
+        notes=notes,
+        plan=plan,
+    )
+
+
+def _subject(operation: Operation) -> tuple[VersionNumber | None, Digest | None]:
+    """The version that an operation is about."""
+    for change in operation.changes:
+        match change:
+            case VersionRegistered(version=version, digest=digest):
+                return version, digest
+            case RefMoved(after=after):
+                return after, None
+            case MarkSet(version=version):
+                return version, None
+            case _:
+                continue
+    return None, None

@@ -1,0 +1,282 @@
+"""Observations: what gateways reported. Written in batches, never mixed with operations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from lastgood.core.ids import Digest, GatewayId, Instant, RefName, VersionNumber
+from lastgood.core.observations import GatewayReport, Receipt, SlotEvent, Traffic
+from lastgood.store.database import Connection
+from lastgood.store.schema import gateways, receipts, slot_events, traffic
+
+__all__ = [
+    "EventRow",
+    "GatewayRow",
+    "TrafficSum",
+    "events_of",
+    "followed_refs",
+    "gateway_rows",
+    "receipt_of",
+    "record",
+    "traffic_sums",
+]
+
+MINUTE_MS = 60_000
+RECEIPTS_KEPT = 2_000_000  # about 500 MB; the oldest go first
+PRUNE_EVERY = 1_000  # receipts stored between two looks at how many there are
+EVENTS_READ_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """A gateway and when it was last heard of."""
+
+    gateway: GatewayId
+    host: str
+    url: str
+    last_seen_ms: Instant
+    last_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """A slot event as stored."""
+
+    id: int
+    gateway: GatewayId
+    at_ms: Instant
+    kind: str
+    ref: RefName
+    version: VersionNumber | None
+    digest: Digest | None
+    seq: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSum:
+    """All requests that one tenure answered."""
+
+    seq: int
+    version: VersionNumber
+    requests: int
+    failures: int
+    first_ms: Instant
+    last_ms: Instant
+
+
+_g, _e, _t = gateways.c, slot_events.c, traffic.c
+_gateway = sa.select(_g.last_batch).where(_g.gateway == sa.bindparam("gateway"))
+_update_gateway = (
+    gateways.update()
+    .where(_g.gateway == sa.bindparam("gateway_"))
+    .values(
+        host=sa.bindparam("host_"),
+        url=sa.bindparam("url_"),
+        last_seen_ms=sa.bindparam("last_seen_"),
+        last_batch=sa.bindparam("last_batch_"),
+        receipts_dropped=sa.bindparam("dropped_"),
+    )
+)
+_traffic_key = sa.and_(
+    *(
+        _t[name] == sa.bindparam(f"{name}_")
+        for name in ("model_id", "ref", "seq", "version", "gateway", "minute_ms")
+    )
+)
+_add_traffic = (
+    traffic.update()
+    .where(_traffic_key)
+    .values(
+        requests=_t.requests + sa.bindparam("requests_"),
+        failures=_t.failures + sa.bindparam("failures_"),
+        last_ms=sa.case(
+            (_t.last_ms < sa.bindparam("last_"), sa.bindparam("last_")), else_=_t.last_ms
+        ),
+        first_ms=sa.case(
+            (_t.first_ms > sa.bindparam("first_"), sa.bindparam("first_")), else_=_t.first_ms
+        ),
+    )
+)
+_known_receipt = sa.select(receipts.c.id).where(receipts.c.request_id == sa.bindparam("request_id"))
+
+
+def record(
+    tx: Connection, report: GatewayReport, *, model_ids: Mapping[str, int], now: Instant
+) -> bool:
+    """Store a report; False if this batch was stored before.
+
+    Args:
+        tx: A write transaction.
+        report: What the gateway saw.
+        model_ids: The ids of the models it names; items of other models are left out.
+        now: The registry's time: a gateway's sign of life does not depend on its own clock.
+    """
+    known = tx.execute(_gateway, {"gateway": report.gateway}).scalar()
+    if known is not None and report.batch and report.batch <= known:
+        return False
+    _see(tx, report, known=known, now=now)
+    events = [
+        _event(report.gateway, e, model_ids[e.model]) for e in report.events if e.model in model_ids
+    ]
+    if events:
+        tx.execute(slot_events.insert(), events)
+    for item in report.traffic:
+        if item.model in model_ids and item.requests > 0:
+            _add(tx, report.gateway, item, model_ids[item.model])
+    _store_receipts(tx, report.gateway, report.receipts)
+    return True
+
+
+def _see(tx: Connection, report: GatewayReport, *, known: int | None, now: Instant) -> None:
+    if known is None:
+        row = {
+            "gateway": report.gateway,
+            "host": report.host,
+            "url": report.url,
+            "first_seen_ms": now,
+            "last_seen_ms": now,
+            "last_batch": report.batch,
+            "receipts_dropped": report.receipts_dropped,
+        }
+        tx.execute(gateways.insert(), row)
+        return
+    values = {
+        "gateway_": report.gateway,
+        "host_": report.host,
+        "url_": report.url,
+        "last_seen_": now,
+        "last_batch_": max(known, report.batch),
+        "dropped_": report.receipts_dropped,
+    }
+    tx.execute(_update_gateway, values)
+
+
+def _event(gateway: GatewayId, event: SlotEvent, model_id: int) -> dict[str, object]:
+    return {
+        "gateway": gateway,
+        "at_ms": event.at_ms,
+        "kind": event.kind,
+        "model_id": model_id,
+        "ref": event.ref,
+        "version": event.version,
+        "digest": event.digest,
+        "seq": event.seq,
+        "detail": event.detail,
+    }
+
+
+def _add(tx: Connection, gateway: GatewayId, item: Traffic, model_id: int) -> None:
+    key = {
+        "model_id": model_id,
+        "ref": item.ref,
+        "seq": item.seq,
+        "version": item.version,
+        "gateway": gateway,
+        "minute_ms": item.from_ms - item.from_ms % MINUTE_MS,
+    }
+    added = {
+        **{f"{name}_": value for name, value in key.items()},
+        "requests_": item.requests,
+        "failures_": item.failures,
+        "first_": item.from_ms,
+        "last_": item.to_ms,
+    }
+    if tx.execute(_add_traffic, added).rowcount == 0:
+        row = {
+            **key,
+            "digest": item.digest,
+            "first_ms": item.from_ms,
+            "last_ms": item.to_ms,
+            "requests": item.requests,
+            "failures": item.failures,
+        }
+        tx.execute(traffic.insert(), row)
+
+
+def _store_receipts(tx: Connection, gateway: GatewayId, items: Sequence[Receipt]) -> None:
+    rows: dict[str, dict[str, object]] = {}
+    for item in items:
+        # A client may send the same request id twice; the first answer keeps it.
+        if (
+            item.request_id not in rows
+            and tx.execute(_known_receipt, {"request_id": item.request_id}).first() is None
+        ):
+            rows[item.request_id] = {**asdict(item), "gateway": gateway}
+    if not rows:
+        return
+    tx.execute(receipts.insert(), list(rows.values()))
+    newest = tx.execute(sa.select(sa.func.max(receipts.c.id))).scalar() or 0
+    if newest // PRUNE_EVERY != (newest - len(rows)) // PRUNE_EVERY:
+        tx.execute(receipts.delete().where(receipts.c.id <= newest - RECEIPTS_KEPT))
+
+
+def gateway_rows(connection: Connection) -> dict[GatewayId, GatewayRow]:
+    """All gateways ever heard of."""
+    rows = connection.execute(
+        sa.select(_g.gateway, _g.host, _g.url, _g.last_seen_ms, _g.last_batch)
+    )
+    return {row.gateway: GatewayRow(*row) for row in rows}
+
+
+def events_of(
+    connection: Connection, model_id: int, ref: str, *, until_ms: Instant | None = None
+) -> list[EventRow]:
+    """What gateways did for one ref, oldest first."""
+    columns = (
+        _e.id,
+        _e.gateway,
+        _e.at_ms,
+        _e.kind,
+        _e.ref,
+        _e.version,
+        _e.digest,
+        _e.seq,
+        _e.detail,
+    )
+    query = (
+        sa.select(*columns)
+        .where(_e.model_id == model_id, _e.ref == ref)
+        .order_by(_e.id.desc())
+        .limit(EVENTS_READ_MAX)
+    )
+    if until_ms is not None:
+        query = query.where(_e.at_ms <= until_ms)
+    return [EventRow(*row) for row in reversed(connection.execute(query).all())]
+
+
+def followed_refs(connection: Connection, model_id: int) -> set[RefName]:
+    """The refs of the model that a gateway ever followed."""
+    query = sa.select(_e.ref).where(_e.model_id == model_id, _e.kind == "following").distinct()
+    return set(connection.execute(query).scalars())
+
+
+def traffic_sums(
+    connection: Connection, model_id: int, ref: str
+) -> dict[tuple[int, VersionNumber], TrafficSum]:
+    """Requests per tenure (operation and version) of a ref, over all gateways."""
+    query = (
+        sa.select(
+            _t.seq,
+            _t.version,
+            sa.func.sum(_t.requests),
+            sa.func.sum(_t.failures),
+            sa.func.min(_t.first_ms),
+            sa.func.max(_t.last_ms),
+        )
+        .where(_t.model_id == model_id, _t.ref == ref)
+        .group_by(_t.seq, _t.version)
+    )
+    return {(row[0], row[1]): TrafficSum(*row) for row in connection.execute(query)}
+
+
+def receipt_of(connection: Connection, request_id: str) -> tuple[GatewayId, Receipt] | None:
+    """The receipt of one request and the gateway that wrote it."""
+    row = connection.execute(sa.select(receipts).where(receipts.c.request_id == request_id)).first()
+    if row is None:
+        return None
+    fields = dict(row._mapping)  # noqa: SLF001 - public API of Row, underscored against clashes with column names
+    del fields["id"]
+    gateway = fields.pop("gateway")
+    return gateway, Receipt(**fields)
