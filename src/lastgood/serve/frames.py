@@ -2,10 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Any, Protocol
-
-import msgspec
+from functools import partial
+from typing import Protocol, cast
 
 from lastgood.serve.worker_main import BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADER
 
@@ -48,8 +46,7 @@ class FrameChannel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
 
     def data_received(self, data: bytes) -> None:
         """Hand out every frame that is complete."""
@@ -77,11 +74,5 @@ class FrameChannel(asyncio.Protocol):
 async def connect(end: socket.socket, listener: FrameListener) -> FrameChannel:
     """Attach a channel to our end of a socket pair."""
     loop = asyncio.get_running_loop()
-    factory: Callable[[], FrameChannel] = lambda: FrameChannel(listener)  # noqa: E731
-    _, channel = await loop.create_unix_connection(factory, sock=end)
+    _, channel = await loop.create_unix_connection(partial(FrameChannel, listener), sock=end)
     return channel
-
-
-def encode_head(head: Any) -> bytes:
-    """A frame's head as JSON."""
-    return msgspec.json.encode(head)

@@ -26,8 +26,9 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = ["BODY_BYTES_MAX", "HEADER", "HEAD_BYTES_MAX", "main"]
 
@@ -38,10 +39,8 @@ MESSAGE_LENGTH_MAX = 2000
 REASON_LENGTH_MAX = 1500
 PR_SET_PDEATHSIG = 1
 
-Frame = "tuple[dict[str, Any], bytes]"
 
-
-def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+def read_frame(stream: Any) -> tuple[dict[str, Any], bytes] | None:
     """The next frame; None when the other side closed the connection."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
@@ -62,6 +61,26 @@ def write_frame(connection: socket.socket, head: dict[str, Any], body: bytes = b
     connection.sendall(HEADER.pack(len(encoded), len(body)) + encoded + body)
 
 
+class Refusal(Exception):  # an answer, not a fault of the worker
+    """An error answer in MLflow's form. `failed` says that the model is to blame, not the input."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        failed: bool = True,
+        rows: int = 0,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        answer = {"error_code": code, "message": message[:MESSAGE_LENGTH_MAX]}
+        answer.update({key: value for key, value in (extra or {}).items() if value is not None})
+        self.head = {"status": status, "failed": failed, "rows": rows}
+        self.body = json.dumps(answer).encode()
+
+
 class Scorer:
     """The loaded model, spoken to in MLflow's scoring protocol."""
 
@@ -73,6 +92,7 @@ class Scorer:
         from mlflow.utils.proto_json_utils import NumpyEncoder, _get_jsonable_obj
 
         self._protocol = scoring_server
+        self._parse_json: Any = scoring_server._parse_json_data  # noqa: SLF001  # the only door to it
         self._mlflow_exception = MlflowException
         self._is_unified = is_unified_llm_input
         self._encoder = NumpyEncoder
@@ -84,36 +104,10 @@ class Scorer:
         """Parse, predict, serialise. Never raises: each failure becomes an answer of its own."""
         try:
             data, params, bare = self._parse(mime, body)
-        except self._mlflow_exception as error:
-            return self._refusal(error, failed=False, rows=0)
-        except Exception as error:  # deep nesting, bad UTF-8, ...: whatever it is, the input caused it
-            return refusal(400, "BAD_REQUEST", f"Invalid input. {one_line(error)}")
-        rows = count_rows(data)
-        try:
-            predictions = self.model.predict(data, params=params)
-        except self._mlflow_exception as error:
-            failed = not raised_by_validation(error)
-            if failed:
-                traceback.print_exc()
-            return self._refusal(error, failed=failed, rows=rows)
-        except BaseException as error:  # the model's code may raise anything, even SystemExit
-            traceback.print_exc()
-            message = (
-                "Encountered an unexpected error while evaluating the model. Verify that the serialized "
-                f"input Dataframe is compatible with the model for inference. {one_line(error)}"
-            )
-            return refusal(400, "BAD_REQUEST", message, failed=True, rows=rows)
-        try:
-            jsonable = self._jsonable(predictions, pandas_orient="records")
-            text = json.dumps(jsonable if bare else {"predictions": jsonable}, cls=self._encoder)
-        except Exception as error:  # the model answered something that JSON cannot carry
-            traceback.print_exc()
-            message = f"The model's answer cannot be written as JSON. {one_line(error)}"
-            return refusal(500, "INTERNAL_ERROR", message, failed=True, rows=rows)
-        encoded = text.encode()
-        if len(encoded) > BODY_BYTES_MAX:
-            message = f"The model's answer exceeds {BODY_BYTES_MAX:,} bytes"
-            return refusal(500, "INTERNAL_ERROR", message, failed=True, rows=rows)
+            rows = count_rows(data)
+            encoded = self._encode(self._predict(data, params, rows), bare=bare, rows=rows)
+        except Refusal as refusal:
+            return refusal.head, refusal.body
         return {"status": 200, "failed": False, "rows": rows}, encoded
 
     def warm_up(self, path: str) -> str:
@@ -126,7 +120,9 @@ class Scorer:
         if not info:
             return "loaded; it has no input example to warm up with"
         started = time.perf_counter()
-        serving_example = Path(path) / str(info.get("serving_input_path") or "serving_input_example.json")
+        serving_example = Path(path) / str(
+            info.get("serving_input_path") or "serving_input_example.json"
+        )
         if serving_example.is_file():
             head, body = self.answer("application/json", serving_example.read_bytes())
             if head["status"] != 200:
@@ -137,40 +133,72 @@ class Scorer:
         return f"answered its input example in {took_ms:.1f} ms"
 
     def _parse(self, mime: str, body: bytes) -> tuple[Any, Any, bool]:
-        if mime == "text/csv":
-            return self._protocol.parse_csv_input(io.StringIO(body.decode()), self._schema), None, False
-        decoded = json.loads(body)
-        if not isinstance(decoded, dict):
-            raise TypeError(
-                f"{self._protocol.REQUIRED_INPUT_FORMAT}. Received {type(decoded).__name__} at the top level"
-            )
-        # Decoded here, once: given bytes, mlflow decodes them twice and echoes all of them in its message.
-        parsed = self._protocol._parse_json_data(decoded, self.model.metadata, self._schema)  # noqa: SLF001
-        if isinstance(parsed, tuple) and hasattr(parsed, "is_unified_llm_input"):
+        """Input, parameters, and whether the answer goes without the word predictions."""
+        try:
+            if mime == "text/csv":
+                return (
+                    self._protocol.parse_csv_input(io.StringIO(body.decode()), self._schema),
+                    None,
+                    False,
+                )
+            decoded = json.loads(body)
+            if not isinstance(decoded, dict):
+                wanted = self._protocol.REQUIRED_INPUT_FORMAT
+                raise TypeError(f"{wanted}. Received a {type(decoded).__name__}.")
+            # Decoded above: given bytes, mlflow decodes them twice and echoes all of them in its message.
+            parse: Any = self._protocol._parse_json_data  # noqa: SLF001  # the only door to it
+            parsed = parse(decoded, self.model.metadata, self._schema)
             return parsed.data, parsed.params, parsed.is_unified_llm_input
-        raise TypeError("this version of mlflow parses requests in a way that lastgood does not know")
+        except self._mlflow_exception as error:
+            raise self._refusal(error, failed=False, rows=0) from error
+        except (
+            Exception
+        ) as error:  # deep nesting, bad UTF-8, ...: whatever it is, the input caused it
+            raise Refusal(
+                400, "BAD_REQUEST", f"Invalid input. {one_line(error)}", failed=False
+            ) from error
 
-    def _refusal(self, error: Any, *, failed: bool, rows: int) -> tuple[dict[str, Any], bytes]:
+    def _predict(self, data: Any, params: Any, rows: int) -> Any:
+        try:
+            return self.model.predict(data, params=params)
+        except self._mlflow_exception as error:
+            failed = not raised_by_validation(error)
+            if failed:
+                traceback.print_exc()
+            raise self._refusal(error, failed=failed, rows=rows) from error
+        except BaseException as error:  # the model's code may raise anything, even SystemExit
+            traceback.print_exc()
+            message = (
+                "Encountered an unexpected error while evaluating the model. Verify that the serialized "
+                f"input Dataframe is compatible with the model for inference. {one_line(error)}"
+            )
+            raise Refusal(400, "BAD_REQUEST", message, rows=rows) from error
+
+    def _encode(self, predictions: Any, *, bare: bool, rows: int) -> bytes:
+        try:
+            jsonable = self._jsonable(predictions, pandas_orient="records")
+            answer = jsonable if bare else {"predictions": jsonable}
+            encoded = json.dumps(answer, cls=self._encoder).encode()
+        except Exception as error:  # the model answered something that JSON cannot carry
+            traceback.print_exc()
+            message = f"The model's answer cannot be written as JSON. {one_line(error)}"
+            raise Refusal(500, "INTERNAL_ERROR", message, rows=rows) from error
+        if len(encoded) > BODY_BYTES_MAX:
+            raise Refusal(
+                500,
+                "INTERNAL_ERROR",
+                f"The model's answer exceeds {BODY_BYTES_MAX:,} bytes",
+                rows=rows,
+            )
+        return encoded
+
+    def _refusal(self, error: Any, *, failed: bool, rows: int) -> Refusal:
         # 2.x knows neither sqlstate nor error_class; stack_trace is left out on purpose.
         extra = {key: getattr(error, key, None) for key in ("sqlstate", "error_class")}
-        return refusal(
-            error.get_http_status_code(), error.error_code, error.message, failed=failed, rows=rows, extra=extra
+        status = error.get_http_status_code()
+        return Refusal(
+            status, error.error_code, error.message, failed=failed, rows=rows, extra=extra
         )
-
-
-def refusal(
-    status: int,
-    code: str,
-    message: str,
-    *,
-    failed: bool = False,
-    rows: int = 0,
-    extra: dict[str, Any] | None = None,
-) -> tuple[dict[str, Any], bytes]:
-    """An error answer in MLflow's form."""
-    body = {"error_code": code, "message": message[:MESSAGE_LENGTH_MAX]}
-    body.update({key: value for key, value in (extra or {}).items() if value is not None})
-    return {"status": status, "failed": failed, "rows": rows}, json.dumps(body).encode()
 
 
 def raised_by_validation(error: BaseException) -> bool:
@@ -238,13 +266,14 @@ def load(order: dict[str, Any]) -> tuple[Scorer, dict[str, Any]]:
     }
 
 
-def start(control: socket.socket, stream: BinaryIO, lanes: list[socket.socket]) -> None:
+def start(control: socket.socket, stream: Any, lanes: list[socket.socket]) -> None:
     """Import mlflow, wait for the order, load, then serve the lanes until the gateway hangs up."""
     import mlflow.pyfunc
     import mlflow.pyfunc.scoring_server
 
     write_frame(
-        control, {"event": "imported", "mlflow": mlflow.__version__, "python": platform.python_version()}
+        control,
+        {"event": "imported", "mlflow": mlflow.__version__, "python": platform.python_version()},
     )
     frame = read_frame(stream)
     if frame is None:
@@ -270,7 +299,8 @@ def main(arguments: list[str]) -> None:
         start(control, control.makefile("rb"), lanes)
     except BaseException as error:  # the edge: imports and model code may raise anything
         traceback.print_exc()
-        write_frame(control, {"event": "failed", "reason": one_line(error)})
+        with suppress(OSError):  # the gateway may be gone
+            write_frame(control, {"event": "failed", "reason": one_line(error)})
     finally:
         sys.stderr.flush()
         os._exit(0)  # threads that a model left behind must not keep the process
