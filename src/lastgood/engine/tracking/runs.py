@@ -1,12 +1,55 @@
 """Runs: made, ended, renamed, tagged, deleted and restored."""
 
-from lastgood.engine.tracking import limits
-from lastgood.errors import NotFound
-from lastgood.store.database import Connection
-from lastgood.store.tracking import runs as store
-from lastgood.store.tracking.rows import Run, RunFacts
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
-__all__ = ["full_run"]
+from lastgood.engine.kernel import Kernel
+from lastgood.engine.tracking import limits
+from lastgood.engine.tracking.names import random_name
+from lastgood.errors import InvalidInput, NotFound
+from lastgood.store.database import Connection
+from lastgood.store.tracking import experiments as experiment_store
+from lastgood.store.tracking import runs as store
+from lastgood.store.tracking.rows import ACTIVE, DELETED, Run, RunFacts
+
+__all__ = [
+    "RUN_NAME_TAG",
+    "STATUSES",
+    "NewRun",
+    "RunUpdate",
+    "Runs",
+    "active_run",
+    "existing_run",
+    "full_run",
+]
+
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+"""By their numbers in MLflow's protocol, which begin at 1."""
+RUN_NAME_TAG = "mlflow.runName"
+RUN_NAME_LENGTH_MAX = 250
+USER_LENGTH_MAX = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be made; without a name it gets a random one, without a start it starts now."""
+
+    experiment_id: str
+    name: str = ""
+    user_id: str = ""
+    start_ms: int | None = None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUpdate:
+    """What changes about a run; None: nothing."""
+
+    status: str | None = None
+    end_ms: int | None = None
+    name: str | None = None
 
 
 def full_run(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:
@@ -20,3 +63,113 @@ def existing_run(connection: Connection, run_id: str) -> Run:
     if run is None:
         raise NotFound(f"Run with id={limits.shown(run_id)} not found")
     return run
+
+
+def active_run(connection: Connection, run_id: str) -> Run:
+    """A run that can be written to. Raises NotFound, and InvalidInput if it is deleted."""
+    run = existing_run(connection, run_id)
+    limits.check_active("run", run_id, run.lifecycle)
+    return run
+
+
+class Runs:
+    """The verbs on runs."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._database = kernel.database
+        self._clock = kernel.clock
+
+    def get(self, run_id: str) -> tuple[Run, RunFacts]:
+        """A run, deleted or not, and what was logged to it. Raises NotFound."""
+        return self._database.read(lambda c: full_run(c, run_id))
+
+    def create(self, new: NewRun) -> Future[tuple[Run, RunFacts]]:
+        """Make a run, in state RUNNING.
+
+        Raises:
+            InvalidInput: a name, tag or time is not allowed, or the experiment is deleted (through the future).
+            NotFound: there is no such experiment (through the future).
+        """
+        experiment_id = limits.parse_experiment_id(new.experiment_id)
+        tags = dict(limits.check_run_tag(k, v) for k, v in new.tags.items())
+        name = _name_of(new.name, tags.get(RUN_NAME_TAG, ""))
+        tags[RUN_NAME_TAG] = name
+        user = limits.check_text("user_id", new.user_id, USER_LENGTH_MAX)
+        start_ms = self._clock() if new.start_ms is None else new.start_ms
+        limits.check_int64("start_time", start_ms)
+        run_id = uuid4().hex
+
+        def unit(tx: Connection) -> tuple[Run, RunFacts]:
+            place = experiment_store.place_of(tx, experiment_id)
+            location, lifecycle = limits.existing(place, experiment_id)
+            limits.check_active("experiment", str(experiment_id), lifecycle)
+            uri = f"{location.rstrip('/')}/{run_id}/artifacts"
+            run = Run(run_id, experiment_id, name, user, STATUSES[0], start_ms, None, ACTIVE, uri)
+            store.add_run(tx, run, tags)
+            return run, RunFacts(tags=tags)
+
+        return self._database.write(unit)
+
+    def update(self, run_id: str, update: RunUpdate) -> Future[Run]:
+        """Change status, end or name.
+
+        Raises:
+            InvalidInput: an unknown status, or the run is deleted (through the future).
+            NotFound: through the future.
+        """
+        if update.status is not None and update.status not in STATUSES:
+            raise InvalidInput(limits.invalid_value("status", update.status))
+        if update.end_ms is not None:
+            limits.check_int64("end_time", update.end_ms)
+        limits.check_text("run_name", update.name or "", RUN_NAME_LENGTH_MAX)
+
+        def unit(tx: Connection) -> Run:
+            before = active_run(tx, run_id)
+            after = replace(
+                before,
+                status=update.status or before.status,
+                end_ms=before.end_ms if update.end_ms is None else update.end_ms,
+                name=update.name or before.name,
+            )
+            store.update_run(tx, after)
+            if update.name:
+                store.set_tags(tx, run_id, {RUN_NAME_TAG: update.name})
+            return after
+
+        return self._database.write(unit)
+
+    def delete(self, run_id: str) -> Future[None]:
+        """Hide the run. Deleting it twice is no error. Raises NotFound."""
+        return self._set_lifecycle(run_id, DELETED)
+
+    def restore(self, run_id: str) -> Future[None]:
+        """Bring the run back. Restoring it twice is no error. Raises NotFound."""
+        return self._set_lifecycle(run_id, ACTIVE)
+
+    def _set_lifecycle(self, run_id: str, lifecycle: str) -> Future[None]:
+        def unit(tx: Connection) -> None:
+            if not store.set_lifecycle(tx, run_id, lifecycle):
+                existing_run(tx, run_id)
+
+        return self._database.write(unit)
+
+    def delete_tag(self, run_id: str, key: str) -> Future[None]:
+        """Delete a tag. Raises NotFound if the run or the tag does not exist, InvalidInput if it is deleted."""
+
+        def unit(tx: Connection) -> None:
+            active_run(tx, run_id)
+            if not store.remove_tag(tx, run_id, key):
+                raise NotFound(
+                    f"No tag with name: {limits.shown(key)} in run with id {limits.shown(run_id)}"
+                )
+
+        return self._database.write(unit)
+
+
+def _name_of(name: str, tag: str) -> str:
+    if name and tag and name != tag:
+        raise InvalidInput(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{limits.shown(name)}', mlflow.runName='{limits.shown(tag)}')."
+        )
+    return limits.check_text("run_name", name or tag or random_name(), RUN_NAME_LENGTH_MAX)

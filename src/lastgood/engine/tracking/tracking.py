@@ -1,8 +1,11 @@
 """One place that holds the verbs of tracking, and what registering asks of it."""
 
 from lastgood.engine.kernel import Kernel
+from lastgood.engine.tracking.evidence import Evidence
+from lastgood.engine.tracking.experiments import Experiments
 from lastgood.engine.tracking.logged_models import LoggedModels, logged_model
-from lastgood.engine.tracking.runs import full_run
+from lastgood.engine.tracking.runs import Runs, full_run
+from lastgood.engine.tracking.searches import Searches
 from lastgood.store.database import Connection
 from lastgood.store.tracking.rows import LoggedModel, Run, RunFacts
 
@@ -17,7 +20,11 @@ class Tracking:
     """
 
     def __init__(self, kernel: Kernel) -> None:
+        self.experiments = Experiments(kernel)
+        self.runs = Runs(kernel)
+        self.evidence = Evidence(kernel)
         self.logged_models = LoggedModels(kernel)
+        self.searches = Searches(kernel)
 
     @staticmethod
     def run_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:

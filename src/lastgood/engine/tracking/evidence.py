@@ -1,0 +1,195 @@
+"""What runs log: metrics, parameters, tags, datasets and models. Each call is one write, all or nothing."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from lastgood.engine.kernel import Kernel
+from lastgood.engine.tracking import limits
+from lastgood.engine.tracking.runs import RUN_NAME_TAG, active_run
+from lastgood.errors import InvalidInput
+from lastgood.store.database import Connection
+from lastgood.store.tracking import inputs as input_store
+from lastgood.store.tracking import metrics as metric_store
+from lastgood.store.tracking import runs as run_store
+from lastgood.store.tracking.rows import DatasetInput, Metric, ModelLink, Run
+
+__all__ = ["Batch", "Evidence"]
+
+LOGGED_MODELS_TAG = "mlflow.log-model.history"
+_MODEL_JSON_REQUIRED = ("artifact_path", "flavors", "utc_time_created", "run_id")
+_MODEL_JSON_KEPT = ("run_id", "utc_time_created", "artifact_path", "model_uuid")
+MODEL_HISTORY_MAX = 200  # models that a run remembers in this tag; the newest stay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Several things to log at once. Tags are set in order: the last of a key wins."""
+
+    metrics: Sequence[Metric] = ()
+    params: Sequence[tuple[str, str]] = ()
+    tags: Sequence[tuple[str, str]] = ()
+
+
+class Evidence:
+    """The verbs that add to a run."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._database = kernel.database
+
+    def log_metric(self, run_id: str, metric: Metric) -> Future[None]:
+        """Store one point. The same point again is no error and changes nothing.
+
+        Raises:
+            InvalidInput: its name or a number is not allowed, or the run is deleted (through the future).
+            NotFound: there is no such run (through the future).
+        """
+        limits.check_metric(metric)
+
+        def unit(tx: Connection) -> None:
+            active_run(tx, run_id)
+            metric_store.add_metrics(tx, run_id, (metric,))
+            metric_store.add_model_metrics(tx, run_id, (metric,))
+
+        return self._database.write(unit)
+
+    def log_param(self, run_id: str, key: str, value: str) -> Future[None]:
+        """Store a parameter. The same value again is no error, another value is.
+
+        Raises:
+            InvalidInput: the name is not allowed, the value would change, or the run is deleted.
+            NotFound: there is no such run.
+        """
+        checked = dict([limits.check_param(key, value)])
+
+        def unit(tx: Connection) -> None:
+            active_run(tx, run_id)
+            _add_params(tx, run_id, checked)
+
+        return self._database.write(unit)
+
+    def set_tag(self, run_id: str, key: str, value: str) -> Future[None]:
+        """Set a tag; ``mlflow.runName`` renames the run. Raises InvalidInput, NotFound."""
+        checked = dict([limits.check_run_tag(key, value)])
+        return self._database.write(lambda tx: _set_tags(tx, active_run(tx, run_id), checked))
+
+    def log_batch(self, run_id: str, batch: Batch) -> Future[None]:
+        """Store all of the batch or, if anything is wrong with it, nothing.
+
+        Raises:
+            InvalidInput: too many, a name or number that is not allowed, a parameter twice or changed,
+                or the run is deleted.
+            NotFound: there is no such run.
+        """
+        metrics, params, tags = _checked(batch)
+
+        def unit(tx: Connection) -> None:
+            run = active_run(tx, run_id)
+            _add_params(tx, run_id, params)
+            metric_store.add_metrics(tx, run_id, metrics)
+            metric_store.add_model_metrics(tx, run_id, metrics)
+            _set_tags(tx, run, tags)
+
+        return self._database.write(unit)
+
+    def log_inputs(
+        self,
+        run_id: str,
+        *,
+        datasets: Sequence[DatasetInput] = (),
+        models: Sequence[ModelLink] = (),
+    ) -> Future[None]:
+        """Link datasets and logged models that went into the run. Raises InvalidInput, NotFound."""
+        limits.check_dataset_inputs(datasets)
+
+        def unit(tx: Connection) -> None:
+            run = active_run(tx, run_id)
+            input_store.add_dataset_inputs(tx, run_id, run.experiment_id, datasets)
+            input_store.add_model_links(tx, run_id, "input", models)
+
+        return self._database.write(unit)
+
+    def log_outputs(self, run_id: str, models: Sequence[ModelLink]) -> Future[None]:
+        """Link logged models that came out of the run. Raises InvalidInput, NotFound."""
+        for link in models:
+            limits.check_int64("step", link.step)
+
+        def unit(tx: Connection) -> None:
+            active_run(tx, run_id)
+            input_store.add_model_links(tx, run_id, "output", models)
+
+        return self._database.write(unit)
+
+    def record_model(self, run_id: str, model_json: str) -> Future[None]:
+        """Append to the run's history of models, as MLflow 2 clients do.
+
+        Raises:
+            InvalidInput: the text is no such description, or the run is deleted (through the future).
+            NotFound: through the future.
+        """
+        description = _model_description(model_json)
+
+        def unit(tx: Connection) -> None:
+            active_run(tx, run_id)
+            before = run_store.tag_of(tx, run_id, LOGGED_MODELS_TAG) or "[]"
+            try:
+                known = msgspec.json.decode(before, type=list[Any])
+            except msgspec.MsgspecError:  # a user may have set the tag to anything
+                known = []
+            value = msgspec.json.encode([*known, description][-MODEL_HISTORY_MAX:]).decode()
+            run_store.set_tags(tx, run_id, {LOGGED_MODELS_TAG: value})
+
+        return self._database.write(unit)
+
+
+def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, str]]:
+    limits.check_batch_size(
+        metrics=len(batch.metrics), params=len(batch.params), tags=len(batch.tags)
+    )
+    for i, metric in enumerate(batch.metrics):
+        limits.check_metric(metric, path=f"metrics[{i}].")
+    params = [
+        limits.check_param(key, value, path=f"params[{i}].")
+        for i, (key, value) in enumerate(batch.params)
+    ]
+    tags = [
+        limits.check_run_tag(key, value, path=f"tags[{i}].")
+        for i, (key, value) in enumerate(batch.tags)
+    ]
+    return batch.metrics, limits.unique_params(params), dict(tags)
+
+
+def _add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> None:
+    if not wanted:
+        return
+    known = run_store.params_of(tx, run_id)
+    limits.check_unchanged(known, wanted, owner=f"run ID='{run_id}'")
+    run_store.add_params(tx, run_id, {k: v for k, v in wanted.items() if k not in known})
+
+
+def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
+    run_store.set_tags(tx, run.run_id, tags)
+    if name := tags.get(RUN_NAME_TAG):
+        run_store.update_run(tx, replace(run, name=name))
+
+
+def _model_description(model_json: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(model_json, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"Malformed model info. {error}") from error
+    missing = [key for key in _MODEL_JSON_REQUIRED if key not in found]
+    if missing:
+        raise InvalidInput(f"Model json is missing mandatory fields: {missing}")
+    flavors = found["flavors"] if isinstance(found["flavors"], dict) else {}
+    kept = {key: found[key] for key in _MODEL_JSON_KEPT if key in found}
+    return kept | {"flavors": {name: _without_config(flavor) for name, flavor in flavors.items()}}
+
+
+def _without_config(flavor: Any) -> Any:
+    return (
+        {k: v for k, v in flavor.items() if k != "config"} if isinstance(flavor, dict) else flavor
+    )

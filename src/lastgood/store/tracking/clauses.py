@@ -1,0 +1,110 @@
+"""Clauses of a search as SQL conditions, and what every kind of search shares."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from lastgood.core.filters import Clause
+from lastgood.core.ids import printable
+from lastgood.errors import InvalidInput
+from lastgood.store.tracking.keyset import SortKey
+
+__all__ = ["NUMBERS", "TEXTS", "compare", "has_entry", "has_metric", "nullable_keys", "refuse"]
+
+NUMBERS = frozenset({"=", "!=", "<", "<=", ">", ">="})
+TEXTS = frozenset({"=", "!=", "LIKE", "ILIKE", "IN", "NOT IN"})
+IN_MAX = 10_000  # values in one list
+TEXT_LENGTH_MAX = 10_000  # of a value to compare with; SQLite refuses patterns of 50,000
+_MISSING = frozenset({"IS NULL", "IS NOT NULL"})
+
+_OPERATORS: dict[str, Callable[[sa.ColumnElement[Any], Any], sa.ColumnElement[bool]]] = {
+    "=": lambda column, value: column == value,
+    "!=": lambda column, value: column != value,
+    "<": lambda column, value: column < value,
+    "<=": lambda column, value: column <= value,
+    ">": lambda column, value: column > value,
+    ">=": lambda column, value: column >= value,
+    "LIKE": lambda column, value: column.like(value),
+    "ILIKE": lambda column, value: column.ilike(value),
+    "IN": lambda column, value: column.in_(value),
+    "NOT IN": lambda column, value: column.not_in(value),
+}
+
+
+def refuse(clause: Clause, why: str) -> InvalidInput:
+    """The error for a clause that the search does not know."""
+    name = f"{clause.target} '{printable(clause.key)}'"
+    return InvalidInput(f"Invalid clause on {name} at position {clause.position}: {why}")
+
+
+def compare(
+    clause: Clause, column: sa.ColumnElement[Any], operators: frozenset[str]
+) -> sa.ColumnElement[bool]:
+    """The comparison that the clause makes, on that column.
+
+    Raises:
+        InvalidInput: the operator or the kind of value is not right for the column.
+    """
+    if clause.operator not in operators:
+        raise refuse(
+            clause,
+            f"Invalid comparison operator '{clause.operator}', expected one of {sorted(operators)}",
+        )
+    return _OPERATORS[clause.operator](column, _value_for(clause, numeric=operators <= NUMBERS))
+
+
+def _value_for(clause: Clause, *, numeric: bool) -> Any:
+    value = clause.value
+    if clause.operator in {"IN", "NOT IN"}:
+        if not isinstance(value, tuple) or len(value) > IN_MAX:
+            raise refuse(clause, f"expected a list of up to {IN_MAX} quoted strings in parentheses")
+        return value
+    if numeric:
+        if not isinstance(value, int | float):
+            raise refuse(clause, "expected a number, not a quoted string")
+        return value if -(2**63) <= value < 2**63 else float(value)
+    if not isinstance(value, str) or len(value) > TEXT_LENGTH_MAX:
+        raise refuse(
+            clause, f"expected a quoted string value of up to {TEXT_LENGTH_MAX} characters"
+        )
+    return value
+
+
+def has_entry(
+    clause: Clause, table: sa.Table, owner: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """That the owner has a parameter or tag of the clause's key with such a value, or has or lacks the key."""
+    found: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        owner, table.c.key == clause.key
+    )
+    if clause.operator in _MISSING:
+        return ~found.exists() if clause.operator == "IS NULL" else found.exists()
+    return found.where(compare(clause, table.c.value, TEXTS)).exists()
+
+
+def has_metric(
+    clause: Clause, table: sa.Table, *conditions: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """That the owner has a metric of the clause's key with such a value. NaN differs from every number."""
+    c = table.c
+    matches = compare(clause, c.value, NUMBERS)
+    matches = sa.or_(c.is_nan, matches) if clause.operator == "!=" else sa.and_(~c.is_nan, matches)
+    return (
+        sa.select(sa.literal_column("1")).where(*conditions, c.key == clause.key, matches).exists()
+    )
+
+
+def nullable_keys(
+    value: sa.ColumnElement[Any],
+    empty: str | float,
+    *,
+    ascending: bool,
+    is_nan: sa.ColumnElement[Any] | None = None,
+) -> Sequence[SortKey]:
+    """Sort by a value that may be missing: missing last in both directions, NaN just before it."""
+    there = sa.literal_column("0") if is_nan is None else sa.cast(is_nan, sa.Integer)
+    rank = sa.case((value.is_(None), sa.literal_column("2")), else_=there)
+    return SortKey(rank, ascending=True), SortKey(
+        sa.func.coalesce(value, sa.literal(empty)), ascending=ascending
+    )

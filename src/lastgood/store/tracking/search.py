@@ -1,0 +1,244 @@
+"""Searches for runs and experiments as SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from lastgood.core.filters import Clause, Order
+from lastgood.core.ids import printable
+from lastgood.errors import InvalidInput
+from lastgood.store.database import Connection
+from lastgood.store.schema import (
+    datasets,
+    experiment_tags,
+    experiments,
+    latest_metrics,
+    params,
+    run_datasets,
+    run_tags,
+    runs,
+)
+from lastgood.store.tracking.clauses import (
+    NUMBERS,
+    TEXTS,
+    compare,
+    has_entry,
+    has_metric,
+    nullable_keys,
+    refuse,
+)
+from lastgood.store.tracking.experiments import EXPERIMENT_COLUMNS, experiments_from
+from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
+from lastgood.store.tracking.rows import Experiment, Run, RunFacts
+from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
+
+__all__ = ["Paging", "search_experiments", "search_runs"]
+
+_CONTEXT_TAG = '$."mlflow.data.context"'
+
+_RUN_ATTRIBUTES: dict[str, tuple[sa.ColumnElement[Any], frozenset[str]]] = {
+    "run_id": (runs.c.run_id, TEXTS),
+    "run_name": (runs.c.name, TEXTS - {"IN", "NOT IN"}),
+    "status": (runs.c.status, TEXTS - {"IN", "NOT IN"}),
+    "artifact_uri": (runs.c.artifact_uri, TEXTS - {"IN", "NOT IN"}),
+    "user_id": (runs.c.user_id, TEXTS - {"IN", "NOT IN"}),
+    "lifecycle_stage": (runs.c.lifecycle, TEXTS - {"IN", "NOT IN"}),
+    "experiment_id": (sa.cast(runs.c.experiment_id, sa.String), TEXTS - {"LIKE", "ILIKE"}),
+    "start_time": (runs.c.start_ms, NUMBERS),
+    "end_time": (runs.c.end_ms, NUMBERS),
+}
+_RUN_ALIASES = {
+    "created": "start_time",
+    "Created": "start_time",
+    "run name": "run_name",
+    "Run name": "run_name",
+    "Run Name": "run_name",
+}
+_EXPERIMENT_ATTRIBUTES: dict[str, tuple[sa.ColumnElement[Any], frozenset[str]]] = {
+    "name": (experiments.c.name, TEXTS),
+    "experiment_id": (sa.cast(experiments.c.id, sa.String), TEXTS - {"LIKE", "ILIKE"}),
+    "creation_time": (experiments.c.created_ms, NUMBERS),
+    "last_update_time": (experiments.c.changed_ms, NUMBERS),
+}
+_EXPERIMENT_ORDERS: dict[str, sa.ColumnElement[Any]] = {
+    "name": experiments.c.name,
+    "experiment_id": experiments.c.id,
+    "creation_time": experiments.c.created_ms,
+    "last_update_time": experiments.c.changed_ms,
+}
+_DATASET_FIELDS: dict[str, sa.ColumnElement[Any]] = {
+    "name": datasets.c.name,
+    "digest": datasets.c.digest,
+    "context": sa.func.json_extract(run_datasets.c.tags, _CONTEXT_TAG),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """Which rows of all that match, in which order."""
+
+    filters: Sequence[Clause] = ()
+    orders: Sequence[Order] = ()
+    lifecycles: Sequence[str]
+    limit: int
+    after: Sequence[Scalar] = ()
+    """The sort values of the row before the first wanted; empty: from the start."""
+
+
+def search_runs(
+    connection: Connection, experiment_ids: Sequence[int], paging: Paging
+) -> tuple[list[tuple[Run, RunFacts]], list[Scalar]]:
+    """Runs that match; and, if there are more, the sort values of the last one.
+
+    Raises:
+        InvalidInput: a filter or order that runs do not have.
+    """
+    keys = _run_keys(paging.orders)
+    query = sa.select(*RUN_COLUMNS).where(
+        _one_of(runs.c.experiment_id, experiment_ids),
+        _one_of(runs.c.lifecycle, paging.lifecycles),
+        *(_run_condition(clause) for clause in paging.filters),
+    )
+    rows, last = _page(connection, query, keys, paging)
+    found = [Run(*row[: len(RUN_COLUMNS)]) for row in rows]
+    facts = facts_of(connection, [run.run_id for run in found])
+    return [(run, facts[run.run_id]) for run in found], last
+
+
+def search_experiments(
+    connection: Connection, paging: Paging
+) -> tuple[list[Experiment], list[Scalar]]:
+    """Experiments that match; and, if there are more, the sort values of the last one.
+
+    Raises:
+        InvalidInput: a filter or order that experiments do not have.
+    """
+    keys = _experiment_keys(paging.orders)
+    query = sa.select(*EXPERIMENT_COLUMNS).where(
+        _one_of(experiments.c.lifecycle, paging.lifecycles),
+        *(_experiment_condition(clause) for clause in paging.filters),
+    )
+    rows, last = _page(connection, query, keys, paging)
+    return experiments_from(connection, [row[: len(EXPERIMENT_COLUMNS)] for row in rows]), last
+
+
+def _page(
+    connection: Connection, query: sa.Select[Any], keys: Sequence[SortKey], paging: Paging
+) -> tuple[Sequence[Sequence[Any]], list[Scalar]]:
+    values = [key.expression.label(f"sort_{i}") for i, key in enumerate(keys)]
+    query = query.add_columns(*values).order_by(*ordering(keys)).limit(paging.limit + 1)
+    if paging.after:
+        query = query.where(behind(keys, paging.after))
+    rows = connection.execute(query).all()
+    if len(rows) <= paging.limit:
+        return rows, []
+    rows = rows[: paging.limit]
+    return rows, list(rows[-1][-len(keys) :]) if rows else []
+
+
+def _one_of(column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    # A single value lets SQLite read an index in order; a list of one does not.
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _run_condition(clause: Clause) -> sa.ColumnElement[bool]:
+    if clause.target == "attribute":
+        name = _RUN_ALIASES.get(clause.key, clause.key)
+        if name not in _RUN_ATTRIBUTES:
+            raise refuse(
+                clause, f"Invalid attribute key, expected one of {sorted(_RUN_ATTRIBUTES)}"
+            )
+        return compare(clause, *_RUN_ATTRIBUTES[name])
+    if clause.target == "metric":
+        return has_metric(clause, latest_metrics, latest_metrics.c.run_id == runs.c.run_id)
+    if clause.target == "dataset":
+        return _has_dataset(clause)
+    table = params if clause.target == "param" else run_tags
+    return has_entry(clause, table, table.c.run_id == runs.c.run_id)
+
+
+def _has_dataset(clause: Clause) -> sa.ColumnElement[bool]:
+    column = _DATASET_FIELDS.get(clause.key)
+    if column is None:
+        raise refuse(clause, f"Invalid dataset key, expected one of {sorted(_DATASET_FIELDS)}")
+    linked: sa.Select[Any] = sa.select(sa.literal_column("1")).join_from(
+        run_datasets, datasets, datasets.c.id == run_datasets.c.dataset_id
+    )
+    return linked.where(
+        run_datasets.c.run_id == runs.c.run_id, compare(clause, column, TEXTS)
+    ).exists()
+
+
+def _experiment_condition(clause: Clause) -> sa.ColumnElement[bool]:
+    if clause.target == "tag":
+        return has_entry(
+            clause, experiment_tags, experiment_tags.c.experiment_id == experiments.c.id
+        )
+    if clause.target != "attribute" or clause.key not in _EXPERIMENT_ATTRIBUTES:
+        raise refuse(
+            clause,
+            f"Invalid attribute key, expected tags or one of {sorted(_EXPERIMENT_ATTRIBUTES)}",
+        )
+    return compare(clause, *_EXPERIMENT_ATTRIBUTES[clause.key])
+
+
+def _run_keys(orders: Sequence[Order]) -> list[SortKey]:
+    keys: list[SortKey] = []
+    for order in orders:
+        keys += _keys_for(order)
+    named = {_RUN_ALIASES.get(o.key, o.key) for o in orders if o.target == "attribute"}
+    if "start_time" not in named:
+        keys.append(SortKey(runs.c.start_ms, ascending=False))
+    if "run_id" not in named:
+        keys.append(SortKey(runs.c.run_id, ascending=True))
+    return keys
+
+
+def _keys_for(order: Order) -> Sequence[SortKey]:
+    if order.target == "metric":
+        value, is_nan = (
+            _of_run(latest_metrics, order.key, column)
+            for column in (latest_metrics.c.value, latest_metrics.c.is_nan)
+        )
+        return nullable_keys(value, 0.0, ascending=order.ascending, is_nan=is_nan)
+    if order.target in {"param", "tag"}:
+        table = params if order.target == "param" else run_tags
+        return nullable_keys(
+            _of_run(table, order.key, table.c.value), "", ascending=order.ascending
+        )
+    name = _RUN_ALIASES.get(order.key, order.key)
+    if order.target != "attribute" or name not in _RUN_ATTRIBUTES:
+        raise InvalidInput(
+            f"Invalid order_by key '{printable(order.key)}', expected a metric, param, tag or one of {sorted(_RUN_ATTRIBUTES)}"
+        )
+    if name == "end_time":  # a run that goes on has none
+        return nullable_keys(runs.c.end_ms, 0, ascending=order.ascending)
+    return (SortKey(_RUN_ATTRIBUTES[name][0], order.ascending),)
+
+
+def _of_run(table: sa.Table, key: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return (
+        sa.select(column)
+        .where(table.c.run_id == runs.c.run_id, table.c.key == key)
+        .scalar_subquery()
+    )
+
+
+def _experiment_keys(orders: Sequence[Order]) -> list[SortKey]:
+    keys = []
+    for order in orders:
+        column = _EXPERIMENT_ORDERS.get(order.key) if order.target == "attribute" else None
+        if column is None:
+            raise InvalidInput(
+                f"Invalid order_by key '{printable(order.key)}', expected one of {sorted(_EXPERIMENT_ORDERS)}"
+            )
+        keys.append(SortKey(column, order.ascending))
+    # MLflow's default: the newest first, and among equals the lower id; a given order breaks ties by the higher id.
+    tie = SortKey(experiments.c.id, ascending=not orders)
+    if not orders:
+        keys.append(SortKey(experiments.c.created_ms, ascending=False))
+    if not any(order.key == "experiment_id" for order in orders):
+        keys.append(tie)
+    return keys
