@@ -1,0 +1,149 @@
+"""From a directory to a version: hash, describe, send what is missing, register."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lastgood.core.canonical import portable_number
+from lastgood.core.commands import Caller, Register
+from lastgood.core.ids import parse_model_name
+from lastgood.core.manifest import Code, FileEntry, Manifest, Source
+from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_facts
+from lastgood.core.ports import Registry
+from lastgood.core.views import Outcome
+from lastgood.errors import IntegrityFailure
+from lastgood.sdk.git import code_at
+from lastgood.sdk.scan import (
+    HashedFile,
+    Progress,
+    changed,
+    find_files,
+    hash_file,
+    open_unchanged,
+)
+
+__all__ = ["Bundle", "Described", "read_bundle", "register_bundle", "register_path"]
+
+DIGESTS_PER_QUESTION = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a person adds to a version."""
+
+    description: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A model directory, every byte of it read once."""
+
+    root: Path
+    files: tuple[HashedFile, ...]
+    manifest: Manifest
+
+
+def register_path(
+    registry: Registry,
+    path: Path,
+    *,
+    model: str,
+    caller: Caller,
+    described: Described | None = None,
+    progress: Progress = lambda _count: None,
+) -> Outcome:
+    """Make a version of the files at `path`; only bytes that the registry lacks are sent.
+
+    Args:
+        registry: Where to.
+        path: A directory or a single file.
+        model: The model's name.
+        caller: Who registers.
+        described: What to say about the version.
+        progress: Told how many more bytes were hashed.
+
+    Raises:
+        NotFound, InvalidInput, TooLarge: the files cannot be a model; the message names which and why.
+        Conflict: a file changed while it was read. And whatever `Registry.register` raises.
+    """
+    parse_model_name(model)
+    bundle = read_bundle(path, described=described, progress=progress)
+    return register_bundle(registry, bundle, model=model, caller=caller, described=described)
+
+
+def read_bundle(
+    path: Path, *, described: Described | None = None, progress: Progress = lambda _count: None
+) -> Bundle:
+    """Find, check and hash the files at `path`, and describe them in a manifest. Raises as `register_path`.
+
+    The manifest does not say where the files lay: the same model from another directory is the same version.
+    """
+    described = described or Described()
+    files = tuple(hash_file(found, progress=progress) for found in find_files(path))
+    facts = read_model_facts(_contents(files), paths=[file.path for file in files])
+    manifest = Manifest(
+        files=tuple(FileEntry(path=f.path, digest=f.digest, size=f.size) for f in files),
+        code=code_at(path) or code_at(Path.cwd()) or Code(),
+        params=dict(described.params),
+        metrics={name: portable_number(value) for name, value in described.metrics.items()},
+        environment=facts.environment,
+        signature=facts.signature,
+        flavors=facts.flavors,
+        source=Source(run_id=facts.run_id, logged_model_id=facts.logged_model_id),
+    )
+    return Bundle(root=path, files=files, manifest=manifest)
+
+
+def register_bundle(
+    registry: Registry,
+    bundle: Bundle,
+    *,
+    model: str,
+    caller: Caller,
+    described: Described | None = None,
+) -> Outcome:
+    """Send what is missing and register. Raises as `register_path`."""
+    described = described or Described()
+    send_missing(registry, bundle)
+    command = Register(
+        model=parse_model_name(model),
+        manifest=bundle.manifest,
+        description=described.description,
+        tags=dict(described.tags),
+        reason=described.reason,
+    )
+    return registry.register(command, caller=caller)
+
+
+def send_missing(registry: Registry, bundle: Bundle) -> int:
+    """Send the files that the registry lacks; returns how many. Raises Conflict, StoreFull, ServerUnreachable."""
+    by_digest = {file.digest: file for file in bundle.files}
+    wanted = list(by_digest)
+    sent = 0
+    for start in range(0, len(wanted), DIGESTS_PER_QUESTION):
+        for digest in registry.missing_objects(wanted[start : start + DIGESTS_PER_QUESTION]):
+            _send(registry, by_digest[digest])
+            sent += 1
+    return sent
+
+
+def _send(registry: Registry, file: HashedFile) -> None:
+    with open_unchanged(file) as stream:
+        try:
+            registry.put_object(stream, digest=file.digest)
+        except IntegrityFailure as error:
+            raise changed(file.path) from error
+
+
+def _contents(files: tuple[HashedFile, ...]) -> dict[str, bytes]:
+    """The bytes of the few files that describe the model."""
+    found = {}
+    for file in files:
+        if file.path in FACT_FILES:
+            with open_unchanged(file) as stream:
+                found[file.path] = stream.read(FACT_FILE_SIZE_MAX + 1)
+    return found
