@@ -41,26 +41,49 @@ HISTORIES = [
     History("nothing was ever live", [], None, None),
     History("only the live version ever served", [stay(1, 1)], 1, None),
     History("the ordinary case", [stay(1, 1), stay(2, 2)], 2, 1),
-    History("the predecessor never served a request", [stay(1, 1), stay(2, 2, requests=0), stay(3, 3)], 3, 1),
-    History("the predecessor served too few", [stay(1, 1), stay(2, 2, requests=99), stay(3, 3)], 3, 1),
-    History("the predecessor served too briefly", [stay(1, 1), stay(2, 2, seconds=59), stay(3, 3)], 3, 1),
-    History("the predecessor failed more than its own", [stay(1, 1), stay(2, 2, failures=5), stay(3, 3)], 3, 1),
+    History(
+        "the predecessor never served a request",
+        [stay(1, 1), stay(2, 2, requests=0), stay(3, 3)],
+        3,
+        1,
+    ),
+    History(
+        "the predecessor served too few", [stay(1, 1), stay(2, 2, requests=99), stay(3, 3)], 3, 1
+    ),
+    History(
+        "the predecessor served too briefly", [stay(1, 1), stay(2, 2, seconds=59), stay(3, 3)], 3, 1
+    ),
+    History(
+        "the predecessor failed more than its own",
+        [stay(1, 1), stay(2, 2, failures=5), stay(3, 3)],
+        3,
+        1,
+    ),
     History(
         "the predecessor failed, but no more than its own",
         [stay(1, 1, failures=5), stay(2, 2, failures=5), stay(3, 3)],
         3,
         2,
     ),
-    History("the first version failed within what is allowed", [stay(1, 1, failures=10), stay(2, 2)], 2, 1),
+    History(
+        "the first version failed within what is allowed",
+        [stay(1, 1, failures=10), stay(2, 2)],
+        2,
+        1,
+    ),
     History("the first version failed too much", [stay(1, 1, failures=11), stay(2, 2)], 2, None),
-    History("nobody followed the environment", [stay(1, 1, followers=frozenset()), stay(2, 2)], 2, None),
+    History(
+        "nobody followed the environment", [stay(1, 1, followers=frozenset()), stay(2, 2)], 2, None
+    ),
     History(
         "one of two gateways never loaded it",
         [stay(1, 1), stay(2, 2, followers=frozenset({"gateway-1", "gateway-2"})), stay(3, 3)],
         3,
         1,
     ),
-    History("flapping between two good ones", [stay(1, 1), stay(2, 2), stay(1, 3), stay(2, 4)], 2, 1),
+    History(
+        "flapping between two good ones", [stay(1, 1), stay(2, 2), stay(1, 3), stay(2, 4)], 2, 1
+    ),
     History("flapping ended on the older one", [stay(1, 1), stay(2, 2), stay(1, 3)], 1, 2),
     History(
         "an archived candidate that failed its gate was never live",
@@ -68,19 +91,81 @@ HISTORIES = [
         2,
         1,
     ),
-    History("two bad in a row, the first rolled back", [stay(1, 1), stay(2, 2), stay(1, 3, requests=3, seconds=1), stay(3, 4)], 3, 1, held=(2,)),
-    History("two bad in a row, both held, nothing older", [stay(2, 2), stay(3, 3), stay(4, 4)], 4, None, held=(2, 3)),
-    History("after a rollback the next one goes further back", [stay(1, 1), stay(2, 2), stay(3, 3), stay(2, 4)], 2, 1, held=(3,)),
-    History("the good one was marked bad since", [stay(1, 1), stay(2, 2), stay(3, 3)], 3, 1, marks={2: "bad"}),
-    History("the good one was yanked", [stay(1, 1), stay(2, 2), stay(3, 3)], 3, 1, marks={2: "yanked"}),
-    History("a mark of good stands in for traffic", [stay(1, 1), stay(2, 2, requests=0), stay(3, 3)], 3, 2, marks={2: "good"}),
-    History("a mark of good does not lift a hold", [stay(1, 1), stay(2, 2), stay(3, 3)], 3, 1, marks={2: "good"}, held=(2,)),
+    History(
+        "two bad in a row, the first rolled back",
+        [stay(1, 1), stay(2, 2), stay(1, 3, requests=3, seconds=1), stay(3, 4)],
+        3,
+        1,
+        held=(2,),
+    ),
+    History(
+        "two bad in a row, both held, nothing older",
+        [stay(2, 2), stay(3, 3), stay(4, 4)],
+        4,
+        None,
+        held=(2, 3),
+    ),
+    History(
+        "after a rollback the next one goes further back",
+        [stay(1, 1), stay(2, 2), stay(3, 3), stay(2, 4)],
+        2,
+        1,
+        held=(3,),
+    ),
+    History(
+        "the good one was marked bad since",
+        [stay(1, 1), stay(2, 2), stay(3, 3)],
+        3,
+        1,
+        marks={2: "bad"},
+    ),
+    History(
+        "the good one was yanked", [stay(1, 1), stay(2, 2), stay(3, 3)], 3, 1, marks={2: "yanked"}
+    ),
+    History(
+        "a mark of good stands in for traffic",
+        [stay(1, 1), stay(2, 2, requests=0), stay(3, 3)],
+        3,
+        2,
+        marks={2: "good"},
+    ),
+    History(
+        "a mark of good does not lift a hold",
+        [stay(1, 1), stay(2, 2), stay(3, 3)],
+        3,
+        1,
+        marks={2: "good"},
+        held=(2,),
+    ),
     History("marked good without ever having been live", [stay(3, 3)], 3, 2, marks={2: "good"}),
-    History("the artifact was deleted", [stay(1, 1), stay(2, 2), stay(3, 3)], 3, 1, unavailable={2: "it was deleted"}),
-    History("all artifacts were deleted", [stay(1, 1), stay(2, 2)], 2, None, unavailable={1: "it was deleted"}),
+    History(
+        "the artifact was deleted",
+        [stay(1, 1), stay(2, 2), stay(3, 3)],
+        3,
+        1,
+        unavailable={2: "it was deleted"},
+    ),
+    History(
+        "all artifacts were deleted",
+        [stay(1, 1), stay(2, 2)],
+        2,
+        None,
+        unavailable={1: "it was deleted"},
+    ),
     History("the environment is empty now", [stay(1, 1), stay(2, 2)], None, 2),
-    History("an old good stay counts although a newer one of the same version was short", [stay(1, 1), stay(2, 2), stay(1, 3, requests=1), stay(2, 4, requests=1), stay(3, 5)], 3, 2),
-    History("a veto holds for older stays of the version too", [stay(2, 1), stay(1, 2, requests=0), stay(2, 3), stay(3, 4)], 3, None, held=(2,)),
+    History(
+        "an old good stay counts although a newer one of the same version was short",
+        [stay(1, 1), stay(2, 2), stay(1, 3, requests=1), stay(2, 4, requests=1), stay(3, 5)],
+        3,
+        2,
+    ),
+    History(
+        "a veto holds for older stays of the version too",
+        [stay(2, 1), stay(1, 2, requests=0), stay(2, 3), stay(3, 4)],
+        3,
+        None,
+        held=(2,),
+    ),
 ]
 
 

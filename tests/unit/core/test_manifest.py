@@ -9,7 +9,9 @@ from lastgood.core.manifest import FileEntry, Manifest, decode_manifest, parse_f
 from lastgood.errors import IntegrityFailure, InvalidInput
 
 D = Digest("sha256:" + "ab" * 32)
-ONE = Manifest(files=(FileEntry(path="model.pkl", digest=D, size=3),), metrics={"auc": 0.92, "x": "NaN"})
+ONE = Manifest(
+    files=(FileEntry(path="model.pkl", digest=D, size=3),), metrics={"auc": 0.92, "x": "NaN"}
+)
 
 
 def test_the_same_manifest_has_the_same_bytes_and_reads_back():
@@ -50,7 +52,23 @@ def test_impossible_files_are_refused(files):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/etc/passwd", "..", "a/../b", "./a", "a//b", "a/", "a\\b", "C:/x", "a\x00", "a\n", ".", "\ud800", "x" * 2000],
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "..",
+        "a/../b",
+        "./a",
+        "a//b",
+        "a/",
+        "a\\b",
+        "C:/x",
+        "a\x00",
+        "a\n",
+        ".",
+        "\ud800",
+        "x" * 2000,
+    ],
 )
 def test_unsafe_paths_are_refused(path):
     with pytest.raises(InvalidInput, match="Invalid path"):

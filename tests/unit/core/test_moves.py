@@ -27,7 +27,9 @@ def staged(version, before, after):
 
 
 def test_a_promotion_moves_ref_and_labels_together():
-    changes = move_to(M, VersionFact(2, N), ref=RefFact("production", 1, False), labelled=[VersionFact(1, P)])
+    changes = move_to(
+        M, VersionFact(2, N), ref=RefFact("production", 1, False), labelled=[VersionFact(1, P)]
+    )
     assert changes == (moved(1, 2), staged(1, P, A), staged(2, N, P))
 
 
@@ -38,12 +40,21 @@ def test_a_promotion_to_a_ref_that_is_no_stage_is_an_alias():
 
 
 def test_promoting_what_is_live_changes_nothing():
-    assert move_to(M, VersionFact(1, P), ref=RefFact("production", 1, False), labelled=[VersionFact(1, P)]) == ()
+    assert (
+        move_to(
+            M, VersionFact(1, P), ref=RefFact("production", 1, False), labelled=[VersionFact(1, P)]
+        )
+        == ()
+    )
 
 
 def test_a_rollback_also_places_the_hold():
     changes = roll_back(
-        M, VersionFact(2, A), ref=RefFact("production", 3, False), labelled=[VersionFact(3, P)], holds=[]
+        M,
+        VersionFact(2, A),
+        ref=RefFact("production", 3, False),
+        labelled=[VersionFact(3, P)],
+        holds=[],
     )
     assert changes == (
         moved(3, 2),
@@ -55,7 +66,9 @@ def test_a_rollback_also_places_the_hold():
 
 def test_a_rollback_to_a_held_version_releases_its_hold():
     holds = [HoldFact(2, "production", "ann", "x")]
-    changes = roll_back(M, VersionFact(2, A), ref=RefFact("production", 3, False), labelled=[], holds=holds)
+    changes = roll_back(
+        M, VersionFact(2, A), ref=RefFact("production", 3, False), labelled=[], holds=holds
+    )
     assert HoldReleased(model=M, version=2, environment="production") in changes
 
 
@@ -111,7 +124,12 @@ class TestTransition:
 
     def test_archiving_another_version_leaves_the_ref(self):
         changes = transition(
-            M, VersionFact(3, S), to=A, archive_existing=False, labelled=[], refs=[RefFact("production", 1, False)]
+            M,
+            VersionFact(3, S),
+            to=A,
+            archive_existing=False,
+            labelled=[],
+            refs=[RefFact("production", 1, False)],
         )
         assert changes == (staged(3, S, A),)
 

@@ -1,7 +1,15 @@
 import pytest
 
 from lastgood.core.ids import Instant
-from lastgood.core.references import ByDigest, ByNumber, ByRef, ByRun, Latest, parse_instant, parse_reference
+from lastgood.core.references import (
+    ByDigest,
+    ByNumber,
+    ByRef,
+    ByRun,
+    Latest,
+    parse_instant,
+    parse_reference,
+)
 from lastgood.errors import InvalidReference
 
 NOW = Instant(1_800_000_000_000)
@@ -18,7 +26,10 @@ NOW = Instant(1_800_000_000_000)
         ("churn@production~1", ByRef("churn", "production", back=1)),
         ("churn@production@{5m}", ByRef("churn", "production", at=NOW - 300_000)),
         ("churn@{5m ago}", ByRef("churn", "production", at=NOW - 300_000)),
-        ("churn@production@{2026-11-02T09:30:00Z}", ByRef("churn", "production", at=1_793_611_800_000)),
+        (
+            "churn@production@{2026-11-02T09:30:00Z}",
+            ByRef("churn", "production", at=1_793_611_800_000),
+        ),
         ("name with spaces/12", ByNumber("name with spaces", 12)),
         ("models:/churn/4", ByNumber("churn", 4)),
         ("models:/churn/Production", ByRef("churn", "production")),
