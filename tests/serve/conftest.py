@@ -68,6 +68,7 @@ class RunningGateway:
     def __init__(self, root: Path, feed: DirectoryFeed, **options: Any) -> None:
         self.feed = feed
         self.ready_file = root / "ready.json"
+        self.ready_file.unlink(missing_ok=True)
         self.log_path = root / "gateway.log"
         self.cache = root / "cache"
         given = {"feed": str(feed.root), "cache_dir": str(self.cache), "ready_file": str(self.ready_file), "port": 0}

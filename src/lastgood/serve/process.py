@@ -57,6 +57,8 @@ def run(options: ServeOptions, feed: RegistryFeed) -> int:
         StoreUnavailable: the cache directory is used by another gateway, or cannot be written.
     """
     check_host(options.host)
+    if options.ready_file is not None:
+        options.ready_file.unlink(missing_ok=True)  # a killed gateway left it; it speaks of another process
     with (
         _locked(options.cache_dir),
         _listening(options.host, options.port) as listener,
@@ -185,7 +187,7 @@ class _GatewayServer(Server):  # type: ignore[misc]  # granian's types are skipp
     def _init_shared_socket(self) -> None:
         # Its type stub knows none of the arguments.
         holder: Any = SocketHolder
-        self._shd = holder(self._listener.fileno(), False, BACKLOG)
+        self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
         self._ssp = None
 
 
