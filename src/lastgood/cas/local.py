@@ -39,9 +39,12 @@ class LocalObjects:
         self._root = root / "sha256"
         self._incoming = root / "incoming"
         self._durable = durable
+        self._durable_folders: set[Path] = set()  # at most 256
         with translated(root):
             self._root.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(exist_ok=True)
+            self.sync_directory(root)
+            self.sync_directory(root.parent)
 
     def path_of(self, digest: Digest) -> Path:
         """Where the object is, or would be."""
@@ -143,19 +146,23 @@ class LocalObjects:
     def publish(self, temporary: Path, digest: Digest) -> None:
         """Give a complete, durable temporary file its final name."""
         target = self.path_of(digest)
-        if target.is_file():
-            # The same bytes are there already; but a damaged file is replaced, not trusted.
-            with suppress(IntegrityFailure):
-                self.verify(digest)
-                temporary.unlink()
-                return
-        new_folder = not target.parent.is_dir()
-        target.parent.mkdir(exist_ok=True)
-        temporary.chmod(OBJECT_MODE)
-        temporary.rename(target)
+        if self._is_sound(digest):
+            temporary.unlink()
+        else:  # absent; or damaged, and then replaced, not trusted
+            target.parent.mkdir(exist_ok=True)
+            temporary.rename(target)
+        # Also if the object was there: whoever put it there may have died, or be about to sync.
         self.sync_directory(target.parent)
-        if new_folder:
+        if target.parent not in self._durable_folders:
             self.sync_directory(self._root)
+            self._durable_folders.add(target.parent)
+
+    def _is_sound(self, digest: Digest) -> bool:
+        try:
+            self.verify(digest)
+        except (NotFound, IntegrityFailure):
+            return False
+        return True
 
     def sync_directory(self, folder: Path) -> None:
         """Make renames in the directory survive a power cut."""
@@ -199,6 +206,7 @@ class LocalWriter:
                 f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again"
             )
         with translated(self._path):
+            os.fchmod(self._file.fileno(), OBJECT_MODE)
             self._store.sync_file(self._file)
             self._file.close()
             self._store.publish(self._path, digest)
@@ -208,9 +216,11 @@ class LocalWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with suppress(OSError):  # a full disk may make the final flush of an abandoned file fail
+        # A full or broken disk may refuse these too; what remains is swept later, and the first error counts.
+        with suppress(OSError):
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def damaged(digest: Digest) -> IntegrityFailure:

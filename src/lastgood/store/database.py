@@ -12,9 +12,10 @@ for the writer and never see half of a transaction.
 import queue
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from lastgood.errors import StoreFull, StoreUnavailable
+from lastgood.errors import StoreUnavailable
+from lastgood.store.failures import BUSY_TIMEOUT_MS, is_store_failure, translated
 
 __all__ = ["Connection", "Database"]
 
@@ -31,7 +33,6 @@ T = TypeVar("T")
 Unit = Callable[[Connection], Any]
 
 GROUP_SIZE_MAX = 256  # bounds how long the first of a group waits for the last
-BUSY_TIMEOUT_MS = 30_000  # another process of the same data directory may hold the write lock
 CLOSE_TIMEOUT_S = 30.0
 CACHE_KIB = 16_384
 
@@ -40,6 +41,15 @@ CACHE_KIB = 16_384
 class _Queued:
     unit: Unit
     future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What a unit of the open transaction came to; told to its caller after the commit."""
+
+    future: Future[Any]
+    result: Any = None
+    refusal: Exception | None = None
 
 
 class Database:
@@ -64,12 +74,13 @@ class Database:
         )
         sa.event.listen(self._engine, "connect", self._prepare)
         self._local = threading.local()
-        self._readers: list[Connection] = []
-        self._readers_lock = threading.Lock()
+        # Weak, because a connection lives as long as the thread it belongs to: servers' threads come and go.
+        self._readers: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._lock = threading.Lock()  # over _readers, and over _closed with what is queued
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._closed = False
         with translated(path):
-            self._writer_connection = self._engine.connect()
+            self._writer: Connection | None = self._engine.connect()
         self._thread = threading.Thread(
             target=self._write_forever, name="lastgood-writer", daemon=True
         )
@@ -85,13 +96,16 @@ class Database:
     def write(self, unit: Callable[[Connection], T]) -> Future[T]:
         """Queue a write. The future is done once it is durable, or holds the exception of the unit.
 
-        A unit that raises leaves no trace; the others of its group are not affected.
+        A unit that raises leaves no trace; the others of its group are not affected. What is queued
+        cannot be cancelled: a client that goes away does not undo what it asked for.
         """
         future: Future[T] = Future()
-        if self._closed:
-            future.set_exception(StoreUnavailable("The store is closed"))
-        else:
-            self._queue.put(_Queued(unit, future))
+        future.set_running_or_notify_cancel()
+        with self._lock:
+            if not self._closed:
+                self._queue.put(_Queued(unit, future))
+                return future
+        future.set_exception(StoreUnavailable("The store is closed"))
         return future
 
     def read(self, query: Callable[[Connection], T]) -> T:
@@ -110,23 +124,25 @@ class Database:
 
     def close(self) -> None:
         """Finish the queued writes and close all connections."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._thread.join(CLOSE_TIMEOUT_S)
-        with self._readers_lock:
-            for connection in self._readers:
-                connection.close()
+        with self._lock:
+            readers = list(self._readers)
             self._readers.clear()
+        for connection in readers:
+            connection.close()
         self._engine.dispose()
 
     def _reader(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._engine.connect()
-            with self._readers_lock:
-                self._readers.append(connection)
+            with self._lock:
+                self._readers.add(connection)
         return connection
 
     def _write_forever(self) -> None:
@@ -143,57 +159,58 @@ class Database:
                     break
                 group.append(item)
             self._commit_group(group)
-        self._writer_connection.close()
+        self._drop_writer()
 
     def _commit_group(self, group: list[_Queued]) -> None:
         """One transaction for the group; acknowledge after the commit, never before."""
-        done: list[tuple[Future[Any], Any]] = []
-        failed: list[tuple[Future[Any], BaseException]] = []
         try:
-            with (
-                translated(self.path),
-                transaction(self._writer_connection, "BEGIN IMMEDIATE") as connection,
-            ):
-                for item in group:
-                    try:
-                        done.append((item.future, _in_savepoint(connection, item.unit)))
-                    except sqlite3.Error:
-                        raise
-                    except Exception as error:  # the unit's own refusal goes to its caller alone
-                        if _is_store_failure(error):
-                            raise
-                        failed.append((item.future, error))
-        except Exception as error:  # nothing of the group is durable: say so to each
-            self._reopen()
+            with translated(self.path):
+                if self._writer is None:
+                    self._writer = self._engine.connect()
+                with transaction(self._writer, "BEGIN IMMEDIATE") as connection:
+                    attempts = [self._attempt(connection, item) for item in group]
+        except (
+            BaseException
+        ) as error:  # the writer's edge: whatever it was, each caller is told and the thread lives
+            # After a failed fsync SQLite's own view of the file cannot be trusted; the next group opens it afresh.
+            self._drop_writer()
             for item in group:
                 item.future.set_exception(error)
             return
-        for future, result in done:
-            future.set_result(result)
-        for future, refusal in failed:
-            future.set_exception(refusal)
+        for attempt in attempts:
+            if attempt.refusal is None:
+                attempt.future.set_result(attempt.result)
+            else:
+                attempt.future.set_exception(attempt.refusal)
 
-    def _reopen(self) -> None:
-        # After a failed fsync SQLite's own view of the file cannot be trusted; a new connection reads it afresh.
-        self._writer_connection.invalidate()
-        self._writer_connection.close()
-        self._writer_connection = self._engine.connect()
+    def _attempt(self, connection: Connection, item: _Queued) -> _Attempt:
+        """Run one unit in the open transaction; raises only what dooms the whole group."""
+        try:
+            return _Attempt(item.future, result=_in_savepoint(connection, item.unit))
+        except Exception as error:  # the unit's own refusal goes to its caller alone
+            if is_store_failure(error):
+                raise
+            return _Attempt(item.future, refusal=error)
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(sa.exc.DBAPIError):  # what failed may fail again while it is closed
+                self._writer.close()
+            self._writer = None
 
 
 def _in_savepoint(connection: Connection, unit: Unit) -> Any:
     connection.exec_driver_sql("SAVEPOINT unit")
     try:
         result = unit(connection)
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK TO unit")
-        connection.exec_driver_sql("RELEASE unit")
+    except BaseException as error:
+        # After a failure of the store the savepoint may be gone with its transaction.
+        if not is_store_failure(error):
+            connection.exec_driver_sql("ROLLBACK TO unit")
+            connection.exec_driver_sql("RELEASE unit")
         raise
     connection.exec_driver_sql("RELEASE unit")
     return result
-
-
-def _is_store_failure(error: BaseException) -> bool:
-    return isinstance(error, sa.exc.OperationalError)
 
 
 @contextmanager
@@ -207,40 +224,6 @@ def transaction(connection: Connection, begin: str) -> Iterator[Connection]:
         # SQLite has rolled back by itself after some errors (disk full); then there is none to end.
         raw: Any = connection.connection.driver_connection
         if raw is not None and raw.in_transaction:
-            connection.exec_driver_sql("ROLLBACK")
-        raise
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Say in our words what SQLite says in its own.
-
-    Raises:
-        StoreFull: no space left. StoreUnavailable: locked, read-only, damaged or unreadable.
-    """
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        text = str(error.orig)
-        if "full" in text:
-            raise StoreFull(
-                f"No space left for {path.name}; nothing was written",
-                hint=f"free space in {path.parent}",
-            ) from error
-        if "readonly" in text:
-            raise StoreUnavailable(
-                f"{path} is read-only; nothing was written",
-                hint="check the permissions of the data directory",
-            ) from error
-        if "locked" in text:
-            raise StoreUnavailable(
-                f"{path.name} stayed locked by another process for {BUSY_TIMEOUT_MS // 1000} s; nothing was written",
-                hint="try again; if it persists, look for a process that hangs",
-            ) from error
-        if isinstance(error, sa.exc.OperationalError | sa.exc.DatabaseError) and not isinstance(
-            error, sa.exc.IntegrityError
-        ):
-            raise StoreUnavailable(
-                f"{path}: {text}", hint="check the disk and run: lastgood fsck"
-            ) from error
+            with suppress(sa.exc.DBAPIError):  # the first error tells more than one of the rollback
+                connection.exec_driver_sql("ROLLBACK")
         raise

@@ -51,8 +51,19 @@ def rebuild_projections(tx: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table(_VERSION_TABLE):
+    """The schema's revision; None for an empty file.
+
+    Raises:
+        StoreUnavailable: the file is a database, but not one of ours; nothing may be added to it.
+    """
+    tables = set(sa.inspect(connection).get_table_names())
+    if not tables:
         return None
+    if not tables >= {_VERSION_TABLE, meta.name}:
+        raise StoreUnavailable(
+            f"{connection.engine.url.database} was not made by lastgood; nothing was added to it",
+            hint="name another data directory",
+        )
     return connection.exec_driver_sql(f"SELECT version_num FROM {_VERSION_TABLE}").scalar()  # noqa: S608 - a constant
 
 
