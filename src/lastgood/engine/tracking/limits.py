@@ -77,7 +77,7 @@ def invalid_value(parameter: str, value: object, why: str = "") -> str:
     """MLflow's phrase for a value that cannot be right."""
     text = json.dumps(value, default=str)
     text = text if len(text) <= 300 else f"{text[:300]}…"
-    return f"Invalid value {text} for parameter '{parameter}' supplied{': ' if why else '.'}{why}"
+    return f"Invalid value {text} for parameter '{parameter}' supplied{': ' if why else ''}{why}"
 
 
 def parse_experiment_id(text: str) -> int:
@@ -90,7 +90,7 @@ def parse_experiment_id(text: str) -> int:
         number = int(text) if len(text) <= 30 else -1
     except ValueError:
         raise InvalidInput(
-            f"Invalid experiment ID '{shown(text)}'. Experiment ID must be a valid integer."
+            f"Invalid experiment ID '{shown(text)}'. Experiment ID must be a valid integer"
         ) from None
     if not 0 <= number <= INT64_MAX:
         raise NotFound(f"No Experiment with id={shown(text)} exists")
@@ -116,7 +116,7 @@ def check_active(noun: str, name: str, lifecycle: str) -> None:
     """
     if lifecycle != ACTIVE:
         raise InvalidInput(
-            f"The {noun} {name} must be in the 'active' state. Current state is {lifecycle}.",
+            f"The {noun} {name} must be in the 'active' state. Current state is {lifecycle}",
             hint=f"restore the {noun}",
         )
 
@@ -128,14 +128,14 @@ def check_name(name: str, *, parameter: str) -> str:
         InvalidInput: other characters than allowed, or like a path that is not normal.
     """
     if not name:
-        raise InvalidInput(f"Missing value for required parameter '{parameter}'.")
+        raise InvalidInput(f"Missing value for required parameter '{parameter}'")
     if not _NAME.match(name):
         raise InvalidInput(
             invalid_value(
                 parameter,
                 name,
                 "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), "
-                "colon(:) and slashes (/).",
+                "colon(:) and slashes (/)",
             )
         )
     normal = posixpath.normpath(name)
@@ -226,7 +226,7 @@ def check_model_params(params: Mapping[str, str]) -> dict[str, str]:
     """A logged model's parameters. Raises InvalidInput."""
     if len(params) > MODEL_PARAMS_MAX:
         raise InvalidInput(
-            f"A logged model can have at most {MODEL_PARAMS_MAX} params. Got {len(params)} params."
+            f"A logged model can have at most {MODEL_PARAMS_MAX} params. Got {len(params)} params"
         )
     return dict(check_param(key, value) for key, value in params.items())
 
@@ -247,7 +247,7 @@ def check_batch_size(*, metrics: int, params: int, tags: int) -> None:
         if count > most:
             raise InvalidInput(
                 f"A batch logging request can contain at most {most} {what}. Got {count} {what}. "
-                f"Please split up {what} across multiple requests and try again."
+                f"Please split up {what} across multiple requests and try again"
             )
 
 
@@ -262,7 +262,7 @@ def unique_params(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         keys = [key for key, _ in pairs]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         raise InvalidInput(
-            f"Duplicate parameter keys have been submitted: {twice}. Please ensure the request contains each key once."
+            f"Duplicate parameter keys have been submitted: {twice}. Please ensure the request contains each key once"
         )
     return found
 
@@ -277,7 +277,7 @@ def check_unchanged(known: Mapping[str, str], wanted: Mapping[str, str], *, owne
         if known.get(key, value) != value:
             raise InvalidInput(
                 f"Changing param values is not allowed. Param with key='{key}' was already logged with "
-                f"value='{shown(known[key])}' for {owner}. Attempted logging new value '{shown(value)}'.",
+                f"value='{shown(known[key])}' for {owner}. Attempted logging new value '{shown(value)}'",
                 hint="log the other value under another key, or in another (nested) run",
             )
 
@@ -297,7 +297,7 @@ def check_location(location: str) -> str:
     """
     if len(location) > LOCATION_LENGTH_MAX:
         raise InvalidInput(
-            f"Invalid artifact path length. The length of the artifact path cannot be greater than {LOCATION_LENGTH_MAX} characters."
+            f"Invalid artifact path length. The length of the artifact path cannot be greater than {LOCATION_LENGTH_MAX} characters"
         )
     if location.startswith("runs:"):
         raise InvalidInput(f"Artifact location cannot be a runs:/ URI. Given: '{shown(location)}'")
@@ -333,7 +333,7 @@ def check_dataset_inputs(inputs: Iterable[DatasetInput]) -> None:
     inputs = list(inputs)
     if len(inputs) > INPUTS_MAX:
         raise InvalidInput(
-            f"At most {INPUTS_MAX} datasets can be logged at once. Got {len(inputs)}."
+            f"At most {INPUTS_MAX} datasets can be logged at once. Got {len(inputs)}"
         )
     for one in inputs:
         for name, length_max in _DATASET_LENGTHS_MAX.items():

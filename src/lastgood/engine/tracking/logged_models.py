@@ -48,7 +48,7 @@ def logged_model(
     """
     model = store.model_of(connection, model_id)
     if model is None or (model.lifecycle == DELETED and not allow_deleted):
-        raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found.")
+        raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found")
     return model
 
 
@@ -144,7 +144,7 @@ class LoggedModels:
             logged_model(tx, model_id)
             if not store.remove_model_tag(tx, model_id, key):
                 raise NotFound(
-                    f"No tag with key '{limits.shown(key)}' found for model with ID '{model_id}'."
+                    f"No tag with key '{limits.shown(key)}' found for model with ID '{model_id}'"
                 )
 
         return self._database.write(unit)

@@ -170,6 +170,6 @@ def _name_of(name: str, tag: str) -> str:
     if name and tag and name != tag:
         raise InvalidInput(
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
-            f"(run_name='{limits.shown(name)}', mlflow.runName='{limits.shown(tag)}')."
+            f"(run_name='{limits.shown(name)}', mlflow.runName='{limits.shown(tag)}')"
         )
     return limits.check_text("run_name", name or tag or random_name(), RUN_NAME_LENGTH_MAX)

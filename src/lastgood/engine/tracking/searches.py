@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from lastgood.core.filter_parser import parse_filter, parse_order
 from lastgood.core.filters import Clause
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
@@ -148,11 +149,9 @@ def _identity(query: Query) -> tuple[object, ...]:
 def _paging(query: Query, search: Sequence[object]) -> Paging:
     if query.view not in VIEWS:
         raise InvalidInput(limits.invalid_value("run_view_type", query.view))
-    from lastgood.core.filter_parser import parse_order
-
     orders = parse_order(query.order_by)
     if len(orders) > ORDERS_MAX:
-        raise InvalidInput(f"At most {ORDERS_MAX} order_by fields are allowed. Got {len(orders)}.")
+        raise InvalidInput(f"At most {ORDERS_MAX} order_by fields are allowed. Got {len(orders)}")
     if len({(order.target, order.key) for order in orders}) != len(orders):
         raise InvalidInput(f"order_by contains duplicate fields: {list(query.order_by)}")
     return Paging(
@@ -165,11 +164,9 @@ def _paging(query: Query, search: Sequence[object]) -> Paging:
 
 
 def _clauses(text: str) -> Sequence[Clause]:
-    from lastgood.core.filter_parser import parse_filter
-
     clauses = parse_filter(text)
     if len(clauses) > FILTERS_MAX:
-        raise InvalidInput(f"A filter may have {FILTERS_MAX} clauses. Got {len(clauses)}.")
+        raise InvalidInput(f"A filter may have {FILTERS_MAX} clauses. Got {len(clauses)}")
     return clauses
 
 
@@ -186,7 +183,7 @@ def _results_max(number: int, *, most: int = RESULTS_MAX) -> int:
 def _experiment_ids(texts: Sequence[str]) -> list[int]:
     if len(texts) > EXPERIMENTS_MAX:
         raise InvalidInput(
-            f"At most {EXPERIMENTS_MAX} experiments can be searched at once. Got {len(texts)}."
+            f"At most {EXPERIMENTS_MAX} experiments can be searched at once. Got {len(texts)}"
         )
     return sorted({limits.parse_experiment_id(text) for text in texts})
 

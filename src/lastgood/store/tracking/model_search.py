@@ -152,7 +152,7 @@ def _keys_for(order: ModelOrder) -> Sequence[SortKey]:
     if dot:
         if entity != "metrics":
             raise InvalidInput(
-                f"Invalid order by field name: {printable(order.field)}. Only metrics are supported."
+                f"Invalid order by field name: {printable(order.field)}. Only metrics are supported"
             )
         value, is_nan = (
             _latest(key.strip("`"), column, order.dataset) for column in (_m.value, _m.is_nan)

@@ -1,0 +1,233 @@
+"""Tracking's entities as MLflow writes them, shared by its modules. What is unset is left out."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from lastgood.api.mlflow.wire import Int64
+from lastgood.errors import InvalidInput
+from lastgood.store.tracking.rows import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    Metric,
+    ModelLink,
+    Run,
+    RunFacts,
+)
+
+__all__ = [
+    "DatasetInputShape",
+    "ExperimentShape",
+    "KeyValue",
+    "MetricShape",
+    "ModelLinkShape",
+    "OfRun",
+    "RunInfoShape",
+    "RunShape",
+    "dataset_input_of",
+    "experiment_shape",
+    "metric_shape",
+    "number",
+    "pairs_of",
+    "run_info_shape",
+    "run_shape",
+    "shown_pairs",
+]
+
+
+class KeyValue(msgspec.Struct, frozen=True):
+    """A parameter or a tag."""
+
+    key: str
+    value: str = ""
+
+
+class OfRun(msgspec.Struct, kw_only=True):
+    """A request about a run; old clients call its id ``run_uuid``."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+
+    @property
+    def id(self) -> str:
+        """The run's id.
+
+        Raises:
+            InvalidInput: neither name was sent.
+        """
+        found = self.run_id or self.run_uuid
+        if not found:
+            raise InvalidInput("Missing value for required parameter 'run_id'")
+        return found
+
+
+class MetricShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A point of a metric."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+
+
+class ExperimentShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """An experiment."""
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: str
+    last_update_time: int
+    creation_time: int
+    tags: list[KeyValue] = []
+
+
+class RunInfoShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A run without what was logged to it."""
+
+    run_id: str
+    run_uuid: str
+    run_name: str
+    experiment_id: str
+    status: str
+    start_time: int
+    artifact_uri: str
+    lifecycle_stage: str
+    user_id: str = ""
+    end_time: int | None = None
+
+
+class DatasetShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A dataset."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+
+class DatasetInputShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A dataset that went into a run."""
+
+    dataset: DatasetShape
+    tags: list[KeyValue] = []
+
+
+class ModelLinkShape(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A logged model that went into a run or came out of it."""
+
+    model_id: str
+    step: Int64 = 0
+
+
+class _RunData(msgspec.Struct, omit_defaults=True, frozen=True):
+    metrics: list[MetricShape] = []
+    params: list[KeyValue] = []
+    tags: list[KeyValue] = []
+
+
+class _RunInputs(msgspec.Struct, omit_defaults=True, frozen=True):
+    dataset_inputs: list[DatasetInputShape] = []
+    model_inputs: list[ModelLinkShape] = []
+
+
+class _RunOutputs(msgspec.Struct, omit_defaults=True, frozen=True):
+    model_outputs: list[ModelLinkShape] = []
+
+
+class RunShape(msgspec.Struct, frozen=True):
+    """A run with what was logged to it."""
+
+    info: RunInfoShape
+    data: _RunData
+    inputs: _RunInputs
+    outputs: _RunOutputs
+
+
+def pairs_of(sent: Iterable[KeyValue]) -> dict[str, str]:
+    """Keys and values; of a repeated key the last value."""
+    return {one.key: one.value for one in sent}
+
+
+def shown_pairs(pairs: Mapping[str, str]) -> list[KeyValue]:
+    """Keys and values as MLflow writes them."""
+    return [KeyValue(key, value) for key, value in pairs.items()]
+
+
+def number(value: float) -> float | str:
+    """A double as MLflow writes it: JSON has no name for NaN and the infinities."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def metric_shape(metric: Metric) -> MetricShape:
+    """A point of a metric as MLflow writes it."""
+    return MetricShape(metric.key, number(metric.value), metric.at_ms, metric.step)
+
+
+def experiment_shape(experiment: Experiment) -> ExperimentShape:
+    """An experiment as MLflow writes it."""
+    return ExperimentShape(
+        experiment_id=str(experiment.id),
+        name=experiment.name,
+        artifact_location=experiment.artifact_location,
+        lifecycle_stage=experiment.lifecycle,
+        last_update_time=experiment.changed_ms,
+        creation_time=experiment.created_ms,
+        tags=shown_pairs(experiment.tags),
+    )
+
+
+def run_info_shape(run: Run) -> RunInfoShape:
+    """A run as MLflow writes it, without what was logged to it."""
+    return RunInfoShape(
+        run_id=run.run_id,
+        run_uuid=run.run_id,
+        run_name=run.name,
+        experiment_id=str(run.experiment_id),
+        status=run.status,
+        start_time=run.start_ms,
+        artifact_uri=run.artifact_uri,
+        lifecycle_stage=run.lifecycle,
+        user_id=run.user_id,
+        end_time=run.end_ms,
+    )
+
+
+def run_shape(run: Run, facts: RunFacts) -> RunShape:
+    """A run as MLflow writes it."""
+    return RunShape(
+        info=run_info_shape(run),
+        data=_RunData(
+            metrics=[metric_shape(metric) for metric in facts.metrics],
+            params=shown_pairs(facts.params),
+            tags=shown_pairs(facts.tags),
+        ),
+        inputs=_RunInputs(
+            dataset_inputs=[_dataset_input_shape(one) for one in facts.datasets],
+            model_inputs=[ModelLinkShape(link.model_id) for link in facts.model_inputs],
+        ),
+        outputs=_RunOutputs([_output_shape(link) for link in facts.model_outputs]),
+    )
+
+
+def dataset_input_of(sent: DatasetInputShape) -> DatasetInput:
+    """A dataset input that a client sent."""
+    fields: dict[str, Any] = msgspec.structs.asdict(sent.dataset)
+    return DatasetInput(dataset=Dataset(**fields), tags=pairs_of(sent.tags))
+
+
+def _dataset_input_shape(one: DatasetInput) -> DatasetInputShape:
+    d = one.dataset
+    shape = DatasetShape(d.name, d.digest, d.source_type, d.source, d.schema, d.profile)
+    return DatasetInputShape(shape, shown_pairs(one.tags))
+
+
+def _output_shape(link: ModelLink) -> ModelLinkShape:
+    return ModelLinkShape(link.model_id, link.step)
