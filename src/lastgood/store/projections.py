@@ -196,6 +196,11 @@ def _delete_version(
 
 
 def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operation) -> None:
+    if change.before == change.after and change.before is not None:
+        # It only became, or ceased to be, an alias: it stays where it is, moved by whom it was.
+        same = (refs.c.model_id == model_id, refs.c.ref == change.ref)
+        tx.execute(refs.update().where(*same).values(alias=change.alias))
+        return
     tx.execute(refs.delete().where(refs.c.model_id == model_id, refs.c.ref == change.ref))
     tx.execute(
         refs.insert(),

@@ -46,6 +46,7 @@ __all__ = [
     "tags_of_model",
     "tags_of_version",
     "tags_of_versions",
+    "version_from",
     "version_latest",
     "version_of",
     "versions_by_digest",
@@ -137,7 +138,7 @@ class MarkRow:
 _m, _v, _r = models.c, versions.c, refs.c
 _MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
 _VERSION = tuple(_v)
-_VERSION_FIELDS = tuple(column.name for column in _VERSION)
+_STAGE_AT = [column.name for column in _VERSION].index("stage")
 _REF = tuple(_r)
 
 _model_named = sa.select(*_MODEL).where(_m.name == sa.bindparam("name"))
@@ -188,10 +189,11 @@ _marks_cols = (
 )
 
 
-def _version(row: Sequence[Any]) -> VersionRow:
-    values = dict(zip(_VERSION_FIELDS, row, strict=True))
-    values["stage"] = Stage(values["stage"])
-    return VersionRow(**values)
+def version_from(row: Sequence[Any]) -> VersionRow:
+    """The version in a row of all columns of its table, in their order."""
+    values = list(row)
+    values[_STAGE_AT] = Stage(values[_STAGE_AT])
+    return VersionRow(*values)
 
 
 def model_named(connection: Connection, name: str) -> ModelRow | None:
@@ -219,13 +221,13 @@ def last_number(connection: Connection, name: str) -> int:
 def version_of(connection: Connection, model_id: int, version: int) -> VersionRow | None:
     """One version."""
     row = connection.execute(_version_of, {"model_id": model_id, "version": version}).first()
-    return _version(row) if row else None
+    return version_from(row) if row else None
 
 
 def version_latest(connection: Connection, model_id: int) -> VersionRow | None:
     """The version with the highest number."""
     row = connection.execute(_version_latest, {"model_id": model_id}).first()
-    return _version(row) if row else None
+    return version_from(row) if row else None
 
 
 def versions_of(connection: Connection, model_id: int, *, limit: int = 100_000) -> list[VersionRow]:
@@ -233,7 +235,7 @@ def versions_of(connection: Connection, model_id: int, *, limit: int = 100_000) 
     query = (
         sa.select(*_VERSION).where(_v.model_id == model_id).order_by(_v.version.desc()).limit(limit)
     )
-    return [_version(row) for row in connection.execute(query)]
+    return [version_from(row) for row in connection.execute(query)]
 
 
 def versions_by_digest(connection: Connection, model_id: int, prefix: str) -> list[VersionRow]:
@@ -244,7 +246,7 @@ def versions_by_digest(connection: Connection, model_id: int, prefix: str) -> li
         .order_by(_v.version.desc())
         .limit(50)
     )
-    return [_version(row) for row in connection.execute(query)]
+    return [version_from(row) for row in connection.execute(query)]
 
 
 def versions_from_run(
@@ -259,13 +261,13 @@ def versions_from_run(
         .limit(1000)
     )
     rows = connection.execute(query).all()
-    return [(ModelName(row[0]), _version(row[1:])) for row in rows]
+    return [(ModelName(row[0]), version_from(row[1:])) for row in rows]
 
 
 def versions_in_stage(connection: Connection, model_id: int, stage: Stage) -> list[VersionRow]:
     """Versions that carry the label, newest first."""
     return [
-        _version(r)
+        version_from(r)
         for r in connection.execute(_in_stage, {"model_id": model_id, "stage": stage.value})
     ]
 
@@ -280,7 +282,7 @@ def latest_per_stage(
             _latest_in_stage, {"model_id": model_id, "stage": stage.value}
         ).first()
         if row:
-            found.append(_version(row))
+            found.append(version_from(row))
     return found
 
 
