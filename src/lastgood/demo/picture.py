@@ -111,16 +111,18 @@ def _share_points(said: Sequence[Answer], start_ms: float) -> list[tuple[float, 
     points: list[tuple[float, float]] = []
     if not said:
         return points
-    first, last = ((a.answered_ms - start_ms) / 1000 for a in (said[0], said[-1]))
+    times = [(a.answered_ms - start_ms) / 1000 for a in said]
+    first, last = times[0], times[-1]
     for step in range(int((last - first) / WINDOW_STEP_S) + 1):
         moment = first + step * WINDOW_STEP_S
         window = [
-            bool(a.churner)
-            for a in said
-            if moment - WINDOW_S < (a.answered_ms - start_ms) / 1000 <= moment
+            (at, bool(a.churner))
+            for at, a in zip(times, said, strict=True)
+            if moment - WINDOW_S < at <= moment
         ]
-        if len(window) >= WINDOW_ANSWERS_MIN:
-            points.append((moment, sum(window) / len(window)))
+        speaks = bool(window) and moment - window[-1][0] < 2 * WINDOW_STEP_S
+        if speaks and len(window) >= WINDOW_ANSWERS_MIN:
+            points.append((moment, sum(churner for _, churner in window) / len(window)))
     return points
 
 
@@ -176,7 +178,8 @@ def _words(figure: Any, top: Any, bottom: Any, episode: Episode) -> None:
     bottom.annotate(
         f"last wrong answer\n{last.answered_ms - undo.at_ms:.0f} ms after the decision",
         ((undo.at_ms - start_ms) / 1000, 62),
-        xytext=(8, 0),
+        xytext=(-8, 0),
+        ha="right",
         textcoords="offset points",
         va="center",
     )

@@ -137,9 +137,7 @@ class Household:
             stderr=subprocess.PIPE,
         )
         self._busy = process
-        shown = " ".join(
-            ["lastgood" if command[1] == "-m" else Path(command[1]).name, *command[2:]]
-        )
+        shown = shlex.join(["lastgood", *command[3:]] if command[1] == "-m" else command[1:])
         try:
             output, errors = process.communicate(timeout=COMMAND_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
