@@ -1,0 +1,95 @@
+"""How every changing command ends: the operation's id, what it did, and the command that undoes it."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from lastgood.cli.output import error_value, styled
+from lastgood.cli.session import Session
+from lastgood.cli.waiting import wait_until_served
+from lastgood.core.ids import RefName
+from lastgood.core.ports import Registry
+from lastgood.core.views import Outcome, Plan
+from lastgood.errors import Conflict, NotConverged
+
+__all__ = ["finish", "outcome_value", "plan_with_repeat", "show_outcome", "with_repeat"]
+
+
+def with_repeat(session: Session, outcome: Outcome) -> Outcome:
+    """The outcome whose undo command works as typed: on the same registry as this command."""
+    return replace(outcome, undo=session.repeat(outcome.undo))
+
+
+def plan_with_repeat(session: Session, plan: Plan) -> Plan:
+    """As `with_repeat`, for a plan."""
+    return replace(plan, undo=session.repeat(plan.undo))
+
+
+def outcome_value(outcome: Outcome, **more: Any) -> dict[str, Any]:
+    """The outcome as JSON shows it, with what the command adds."""
+    return {**msgspec.to_builtins(outcome), **more}
+
+
+def show_outcome(session: Session, outcome: Outcome) -> None:
+    """Print what was done."""
+    out = session.out
+    mark = styled("· ", "dim") if outcome.already else styled("✓ ", "bold green")
+    out.line(mark, styled(outcome.summary, "bold"))
+    if outcome.plan is not None and outcome.plan.because:
+        out.indented(
+            f"version {outcome.version}: {outcome.plan.because}"
+            if outcome.version
+            else outcome.plan.because
+        )
+    for passed in outcome.plan.passed_over if outcome.plan is not None else ():
+        out.indented(styled("passed over ", "yellow"), passed)
+    for effect in outcome.plan.effects if outcome.plan is not None and not outcome.already else ():
+        out.indented("· ", effect)
+    for note in outcome.notes:
+        out.indented(styled("note: ", "yellow"), note)
+    out.facts(
+        [
+            ("  operation", outcome.operation or ""),
+            ("  digest", outcome.digest or ""),
+            ("  undo", styled(outcome.undo, "cyan") if outcome.undo else ""),
+        ]
+    )
+
+
+def finish(
+    session: Session,
+    registry: Registry,
+    outcome: Outcome,
+    *,
+    environment: RefName,
+    wait_s: float | None,
+) -> int:
+    """Show what an act did and, if asked to, wait until the gateways follow; returns the exit code."""
+    outcome = with_repeat(session, outcome)
+    if not session.as_json:
+        show_outcome(session, outcome)
+    if wait_s is None:
+        if session.as_json:
+            session.out.json(outcome)
+        return 0
+    try:
+        view = wait_until_served(
+            registry, outcome.model, environment, outcome.version, timeout_s=wait_s
+        )
+    except (NotConverged, Conflict) as error:
+        if not session.as_json:
+            raise
+        # The act was done: its outcome must not be lost because the waiting failed.
+        session.out.json(outcome_value(outcome, converged=False, error=error_value(error)))
+        return error.exit_code
+    if session.as_json:
+        session.out.json(
+            outcome_value(outcome, converged=True, observed=msgspec.to_builtins(view.observed))
+        )
+    else:
+        count = len(view.observed)
+        session.out.line(
+            styled("✓ ", "bold green"), f"served by {count} gateway{'s' if count != 1 else ''}"
+        )
+    return 0

@@ -1,0 +1,25 @@
+"""``lastgood init``."""
+
+import typer
+
+from lastgood.cli.output import styled
+from lastgood.cli.session import Session
+
+__all__ = ["init"]
+
+
+def init(context: typer.Context) -> None:
+    """Make a data directory: database, objects and config.toml. Harmless if it exists."""
+    from lastgood.engine.open import init_data_directory
+
+    session = Session.of(context)
+    made = init_data_directory(session.data)
+    if session.as_json:
+        session.out.json({"data": str(session.data.resolve()), "made": made})
+        return
+    session.out.line(
+        f"{session.data} is {'ready' if made else 'a data directory already; nothing changed'}"
+    )
+    session.out.indented(
+        "next: ", styled(session.repeat("lastgood register PATH --name MODEL"), "cyan")
+    )

@@ -1,0 +1,101 @@
+"""``lastgood live``."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from lastgood.cli.output import Output, moment, styled
+from lastgood.cli.session import Session
+from lastgood.cli.words import number
+from lastgood.core.ids import parse_model_name
+from lastgood.core.references import parse_instant
+from lastgood.core.views import LiveView
+
+__all__ = ["live"]
+
+_STATE_STYLE = {"serving": "green", "loading": "cyan", "waiting": "cyan"}
+
+
+def live(
+    context: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Only this model.", show_default=False)
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="As of a moment: 2026-11-02T09:30 (local), ...Z, or 5m ago.",
+        ),
+    ] = None,
+) -> None:
+    """What is ordered, what each gateway was seen doing, and whether the two agree; now or at a moment."""
+    session = Session.of(context)
+    moment_asked = None if at is None else parse_instant(at, now=session.now)
+    with session.registry() as registry:
+        views = registry.live(None if model is None else parse_model_name(model), at=moment_asked)
+    if session.as_json:
+        session.out.json({"live": views})
+        return
+    if moment_asked is not None:
+        session.out.line(
+            styled(f"as of {moment(moment_asked)} ({session.out.ago(moment_asked)})", "dim")
+        )
+    if not views:
+        session.out.line("Nothing was live then" if at else "Nothing is live")
+    for view in views:
+        _show(view, session.out)
+
+
+def _show(view: LiveView, out: Output) -> None:
+    out.line(
+        styled(f"{view.model}@{view.ref}", "bold"),
+        "  ",
+        styled(number(view.version), "bold cyan"),
+        "  ",
+        _agreement(view),
+    )
+    if view.operation is not None and view.since_ms is not None:
+        reason = f": “{view.reason}”" if view.reason else ""
+        out.indented(
+            styled(
+                f"ordered {out.ago(view.since_ms)} by {view.actor} ({view.operation}){reason}",
+                "dim",
+            )
+        )
+    if view.last_good is not None:
+        out.indented(styled(f"a rollback would return to version {view.last_good}", "dim"))
+    if view.observed:
+        out.table(
+            ["GATEWAY", "STATE", ">VERSION", "SINCE", "SEEN", "URL"],
+            (
+                (
+                    f"{slot.gateway[:12]} on {slot.host}",
+                    styled(slot.state, _STATE_STYLE.get(slot.state, "bold red")),
+                    str(slot.version or "-"),
+                    out.ago(slot.since_ms),
+                    out.ago(slot.last_seen_ms),
+                    slot.url,
+                )
+                for slot in view.observed
+            ),
+            indent=2,
+        )
+    for slot in view.observed:
+        if slot.detail and not slot.agrees:
+            out.indented(styled(f"{slot.gateway[:12]}: ", "yellow"), slot.detail)
+
+
+def _agreement(view: LiveView) -> Text:
+    if not view.observed:
+        return styled("no gateway follows it", "yellow")
+    behind = sum(not slot.agrees for slot in view.observed)
+    if behind:
+        return styled(f"{behind} of {len(view.observed)} gateways do not serve it", "bold red")
+    return styled(
+        "served by "
+        + ("1 gateway" if len(view.observed) == 1 else f"all {len(view.observed)} gateways"),
+        "green",
+    )

@@ -1,0 +1,138 @@
+"""``lastgood register``."""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastgood.cli.acts import show_outcome, with_repeat
+from lastgood.cli.output import styled
+from lastgood.cli.session import Session
+from lastgood.core.ids import printable
+from lastgood.errors import InvalidInput
+from lastgood.sdk.scan import Progress
+
+__all__ = ["register"]
+
+
+def register(
+    context: typer.Context,
+    *,
+    path: Annotated[
+        Path, typer.Argument(help="A model directory (of MLflow, or any files), or one file.")
+    ],
+    name: Annotated[
+        str, typer.Option("--name", "-n", metavar="MODEL", help="The model to add a version to.")
+    ],
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="K=V", help="A metric; repeatable.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeatable.")
+    ] = None,
+    description: Annotated[str, typer.Option("--description", help="What this version is.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is registered.")] = "",
+) -> None:
+    """Make a version of a directory or file. Its bytes can never change afterwards.
+
+    The same content again is the same version. What an MLmodel file and the environment files beside it say,
+    and the Git commit, become part of the version.
+    """
+    from lastgood.sdk.bundle import Described, register_path
+
+    session = Session.of(context)
+    described = Described(
+        description=description,
+        params=pairs(param or (), option="--param"),
+        metrics={
+            key: _number(key, value)
+            for key, value in pairs(metric or (), option="--metric").items()
+        },
+        tags=pairs(tag or (), option="--tag"),
+        reason=reason,
+    )
+    with session.registry() as registry, _progress(session) as progress:
+        outcome = register_path(
+            registry,
+            path,
+            model=name,
+            caller=session.caller(),
+            described=described,
+            progress=progress,
+        )
+    outcome = with_repeat(session, outcome)
+    if session.as_json:
+        session.out.json(outcome)
+        return
+    show_outcome(session, outcome)
+    if not outcome.already:
+        promote = session.repeat(
+            f"lastgood promote {outcome.model}/{outcome.version} --to production --reason '...'"
+        )
+        session.out.facts([("  next", styled(promote, "cyan"))])
+
+
+def pairs(texts: Sequence[str], *, option: str) -> dict[str, str]:
+    """``key=value`` texts as a mapping.
+
+    Raises:
+        InvalidInput: one has no ``=`` or no key, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise InvalidInput(
+                f"{option} '{printable(text)}' is not of the form key=value",
+                hint=f"{option} name=value",
+            )
+        if key in found:
+            raise InvalidInput(f"{option} '{printable(key)}' is given twice")
+        found[key] = value
+    return found
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise InvalidInput(
+            f"The metric {printable(key)} is not a number: '{printable(value)}'"
+        ) from None
+    return 0.0 if number == 0 and not math.isnan(number) else number
+
+
+@contextmanager
+def _progress(session: Session) -> Iterator[Progress]:
+    """A counter of bytes on a terminal; it disappears when the work is done."""
+    if session.as_json or not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        DownloadColumn,
+        SpinnerColumn,
+        TextColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import (
+        Progress as Bar,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("reading and hashing"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("hashing", total=None)
+        yield lambda count: bar.advance(task, count)

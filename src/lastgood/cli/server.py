@@ -1,0 +1,34 @@
+"""``lastgood server``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastgood.cli.session import Session
+
+__all__ = ["server"]
+
+
+def server(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; loopback only for now.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 5000,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option("--ready-file", help="Written once it listens: JSON with url and pid."),
+    ] = None,
+) -> int:
+    """Run the registry: MLflow's protocol, the native API (/api/v1, /docs) and artifacts.
+
+    Makes the data directory if there is none. Point MLflow at it: MLFLOW_TRACKING_URI=http://127.0.0.1:5000
+    """
+    from lastgood.api.server import serve_registry
+
+    return serve_registry(
+        data=Session.of(context).data, host=host, port=port, ready_file=ready_file
+    )

@@ -1,0 +1,112 @@
+"""``lastgood show``."""
+
+from typing import Annotated
+
+import typer
+
+from lastgood.cli.output import Output, bytes_of, moment, styled
+from lastgood.cli.session import Session
+from lastgood.cli.words import holds_text, marks_text, refs_text
+from lastgood.core.manifest import Manifest
+from lastgood.core.views import VersionView
+
+__all__ = ["show"]
+
+FILES_SHOWN_MAX = 20
+PACKAGES_SHOWN_MAX = 12
+
+
+def show(
+    context: typer.Context,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF",
+            help="The version: churn, churn/4, churn@champion, churn@production~1 ...",
+        ),
+    ],
+) -> None:
+    """Show a version: what it is made of, where it came from, what is thought of it."""
+    session = Session.of(context)
+    with session.registry() as registry:
+        view = registry.show(reference)
+    if session.as_json:
+        session.out.json(view)
+        return
+    show_version(view, session.out)
+
+
+def show_version(view: VersionView, out: Output) -> None:
+    """Print everything known of a version."""
+    out.line(styled(f"{view.model}/{view.version}", "bold"), "  ", view.description)
+    out.facts(
+        [
+            ("refs", refs_text(view.refs)),
+            ("judged", marks_text(view.marks, because=True)),
+            ("holds", holds_text(view.holds, out)),
+            ("stage", "" if view.stage == "None" else view.stage),
+            (
+                "digest",
+                view.digest
+                or styled("external: nothing can be promised about its bytes", "yellow"),
+            ),
+            (
+                "registered",
+                f"{moment(view.registered_ms)} ({out.ago(view.registered_ms)}) by {view.registered_by}, {view.operation}",
+            ),
+            ("source", view.source),
+            ("run", view.run_id),
+            ("tags", _pairs(view.tags)),
+        ]
+    )
+    if view.manifest is not None:
+        _show_manifest(view.manifest, out)
+
+
+def _show_manifest(manifest: Manifest, out: Output) -> None:
+    environment, code = manifest.environment, manifest.code
+    branch = f" ({code.branch})" if code.branch else ""
+    out.facts(
+        [
+            (
+                "metrics",
+                _pairs(
+                    {
+                        k: f"{v:g}" if isinstance(v, float) else str(v)
+                        for k, v in manifest.metrics.items()
+                    }
+                ),
+            ),
+            ("params", _pairs(manifest.params)),
+            (
+                "data",
+                "\n".join(
+                    f"{d.name} {d.digest}" + (f" ({d.context})" if d.context else "")
+                    for d in manifest.data
+                ),
+            ),
+            ("code", f"{code.commit[:12]}{branch} {code.remote}".strip()),
+            ("python", environment.python),
+            ("packages", _some(environment.packages, PACKAGES_SHOWN_MAX, separator=", ")),
+            ("flavors", ", ".join(manifest.flavors)),
+            ("signature", manifest.signature),
+        ]
+    )
+    count = len(manifest.files)
+    out.line(styled(f"{count} file{'s' if count != 1 else ''}, {bytes_of(manifest.size)}", "dim"))
+    out.table(
+        ["FILE", ">SIZE", "DIGEST"],
+        ((f.path, bytes_of(f.size), f.digest[:19]) for f in manifest.files[:FILES_SHOWN_MAX]),
+        indent=2,
+    )
+    if count > FILES_SHOWN_MAX:
+        out.indented(styled(f"and {count - FILES_SHOWN_MAX} more; --json lists all", "dim"))
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return "  ".join(f"{key}={value}" for key, value in sorted(values.items()))
+
+
+def _some(values: tuple[str, ...], count: int, *, separator: str) -> str:
+    rest = len(values) - count
+    return separator.join(values[:count]) + (f" and {rest} more" if rest > 0 else "")

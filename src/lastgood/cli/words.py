@@ -1,0 +1,98 @@
+"""Parts of answers that several verbs show alike."""
+
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from lastgood.cli.output import Output, clean, moment, span, styled, text
+from lastgood.core.ids import Digest, VersionNumber
+from lastgood.core.views import HoldView, LogEntry, MarkView, Plan
+
+__all__ = [
+    "entry_block",
+    "holds_text",
+    "marks_text",
+    "number",
+    "plan_block",
+    "refs_text",
+    "short",
+]
+
+DIGEST_DIGITS_SHOWN = 12
+_MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
+_KIND_STYLE = {"promote": "green", "rollback": "bold magenta", "register": "cyan", "mark": "yellow"}
+
+
+def short(digest: Digest | None) -> str:
+    """A digest's beginning, which is enough to name the version."""
+    return digest[: len("sha256:") + DIGEST_DIGITS_SHOWN] if digest else "external, unverified"
+
+
+def number(version: VersionNumber | None) -> str:
+    """A version in words."""
+    return "nothing" if version is None else f"version {version}"
+
+
+def refs_text(refs: Iterable[str]) -> Text:
+    """Names of refs."""
+    return Text(", ").join(
+        styled(ref, "bold cyan" if ref == "production" else "cyan") for ref in refs
+    )
+
+
+def marks_text(marks: Iterable[MarkView], *, because: bool = False) -> Text:
+    """Judgements with their environment."""
+    return Text("\n" if because else ", ").join(
+        text(
+            styled(mark.value, _MARK_STYLE[mark.value]),
+            f" in {mark.environment}",
+            f": {mark.because}" if because and mark.because else "",
+        )
+        for mark in marks
+    )
+
+
+def holds_text(holds: Iterable[HoldView], out: Output) -> Text:
+    """Holds with who and why."""
+    return Text("\n").join(
+        text(
+            styled("on hold", "yellow"),
+            f" in {hold.environment}, by {hold.actor} {out.ago(hold.since_ms)}",
+            f": {hold.reason}" if hold.reason else "",
+        )
+        for hold in holds
+    )
+
+
+def entry_block(entry: LogEntry, out: Output) -> None:
+    """One operation of the log."""
+    kind = styled(f"{entry.kind:<9}", _KIND_STYLE.get(entry.kind, "bold"))
+    out.line(kind, " ", styled(entry.summary or entry.model, "bold"))
+    stayed = f" · stayed {span(entry.active_ms)}" if entry.active_ms is not None else ""
+    where = f" on {entry.origin.host}" if entry.origin.host else ""
+    through = f", {entry.origin.program}" if entry.origin.program else ""
+    out.indented(
+        styled(
+            f"{entry.operation} · {moment(entry.at_ms)} · {out.ago(entry.at_ms)} · by {entry.actor.name}"
+            f"{where}{through}{stayed}",
+            "dim",
+        )
+    )
+    if entry.reason:
+        out.indented(styled(f"“{clean(entry.reason)}”", "italic"))
+
+
+def plan_block(plan: Plan, out: Output) -> None:
+    """What an act would do."""
+    out.line(
+        styled(f"{plan.model}@{plan.environment}", "bold"),
+        f": {number(plan.before)} -> {number(plan.after)}",
+    )
+    if plan.because:
+        out.indented(f"{number(plan.after)} because {plan.because}")
+    for passed in plan.passed_over:
+        out.indented(styled("passed over ", "yellow"), passed)
+    if plan.already:
+        out.indented("this is the state already: nothing would change")
+    for effect in plan.effects:
+        out.indented("· ", effect)
