@@ -71,16 +71,27 @@ class RunningGateway:
         self.ready_file.unlink(missing_ok=True)
         self.log_path = root / "gateway.log"
         self.cache = root / "cache"
-        given = {"feed": str(feed.root), "cache_dir": str(self.cache), "ready_file": str(self.ready_file), "port": 0}
+        given = {
+            "feed": str(feed.root),
+            "cache_dir": str(self.cache),
+            "ready_file": str(self.ready_file),
+            "port": 0,
+        }
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "run_gateway.py"), json.dumps(given | options)], stderr=log, stdout=log
+                [sys.executable, str(HERE / "run_gateway.py"), json.dumps(given | options)],
+                stderr=log,
+                stdout=log,
             )
 
     def wait_listening(self) -> "RunningGateway":
-        eventually(lambda: self.ready_file.exists() or self.process.poll() is not None, "gateway listens")
+        eventually(
+            lambda: self.ready_file.exists() or self.process.poll() is not None, "gateway listens"
+        )
         assert self.process.poll() is None, self.log_path.read_text()
-        self.client = httpx.Client(base_url=json.loads(self.ready_file.read_text())["url"], timeout=90)
+        self.client = httpx.Client(
+            base_url=json.loads(self.ready_file.read_text())["url"], timeout=90
+        )
         return self
 
     def wait_serving(self, version: int, seq: int | None = None) -> "RunningGateway":
@@ -126,7 +137,9 @@ def sklearn_models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
         root = tmp_path_factory.mktemp("models")
         frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
         for version in (1, 2, 3):
-            model = DummyClassifier(strategy="constant", constant=version).fit(frame, [version, version])
+            model = DummyClassifier(strategy="constant", constant=version).fit(
+                frame, [version, version]
+            )
             signature = mlflow.models.infer_signature(frame, model.predict(frame))
             mlflow.sklearn.save_model(
                 model,

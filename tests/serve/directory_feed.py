@@ -1,7 +1,7 @@
 """A registry in a directory: a real, if small, implementation of RegistryFeed for other processes to steer.
 
-    objects/<hex>     bytes by digest        target.json    what the ref points to
-    reports.jsonl     what was observed      down           while it exists, nothing answers
+objects/<hex>     bytes by digest        target.json    what the ref points to
+reports.jsonl     what was observed      down           while it exists, nothing answers
 """
 
 import hashlib
@@ -52,17 +52,25 @@ class DirectoryFeed:
     def reports(self) -> list[GatewayReport]:
         path = self.root / "reports.jsonl"
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        return [msgspec.json.decode(line, type=GatewayReport) for line in lines if line.endswith(b"\n")]
+        return [
+            msgspec.json.decode(line, type=GatewayReport) for line in lines if line.endswith(b"\n")
+        ]
 
     def events(self) -> list[tuple[str, int | None, int]]:
-        return [(event.kind, event.version, event.seq) for report in self.reports() for event in report.events]
+        return [
+            (event.kind, event.version, event.seq)
+            for report in self.reports()
+            for event in report.events
+        ]
 
     def object_path(self, digest: Digest) -> Path:
         return self.root / "objects" / hex_of(digest)
 
     # --- RegistryFeed
 
-    def target(self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0) -> Target:
+    def target(
+        self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0
+    ) -> Target:
         deadline = time.monotonic() + wait_s
         while True:
             target = self._target(model, ref)

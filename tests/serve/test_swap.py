@@ -20,7 +20,13 @@ class Load:
             while not self._stopping.is_set():
                 answer = client.post("/invocations", json=ROWS)
                 body = answer.json()
-                self.answers.append((answer.status_code, answer.headers["x-lastgood-version"], body.get("predictions")))
+                self.answers.append(
+                    (
+                        answer.status_code,
+                        answer.headers["x-lastgood-version"],
+                        body.get("predictions"),
+                    )
+                )
                 time.sleep(0.005)
 
     def __enter__(self):
@@ -34,7 +40,9 @@ class Load:
             thread.join(WAIT_S)
 
 
-def test_swaps_under_load_lose_nothing_and_every_answer_names_its_version(feed, gateway, sklearn_models):
+def test_swaps_under_load_lose_nothing_and_every_answer_names_its_version(
+    feed, gateway, sklearn_models
+):
     known = digests(feed, sklearn_models)
     feed.point(1, known[1], seq=1)
     running = gateway().wait_listening().wait_serving(1)
@@ -54,13 +62,18 @@ def test_swaps_under_load_lose_nothing_and_every_answer_names_its_version(feed, 
     assert {version for _, version, _ in load.answers} == {"1", "2", "3"}
     assert all(predictions == [int(version)] for _, version, predictions in load.answers)
     # The version before is kept warm, the one before that is gone.
-    eventually(lambda: [slot["version"] for slot in running.status()["warm"]] == [2], "one version is kept warm")
+    eventually(
+        lambda: [slot["version"] for slot in running.status()["warm"]] == [2],
+        "one version is kept warm",
+    )
     # Both versions were loaded exactly once: the way back needed no load.
     loads = [version for kind, version, _ in feed.events() if kind == "loaded"]
     assert loads == [1, 2, 3]
     # Each tenure was drained, under the operation that ordered it.
     eventually(
-        lambda: [seq for kind, _, seq in feed.events() if kind == "drained"] == list(range(1, seq + 1)),
+        lambda: (
+            [seq for kind, _, seq in feed.events() if kind == "drained"] == list(range(1, seq + 1))
+        ),
         "all former tenures are drained",
     )
     # What was counted and what was kept is what was answered, each under the right order.
@@ -70,7 +83,9 @@ def test_swaps_under_load_lose_nothing_and_every_answer_names_its_version(feed, 
     ordered = {(seq, version) for kind, version, seq in feed.events() if kind == "serving"}
     assert {(receipt.seq, receipt.version) for receipt in receipts} <= ordered
     assert all(receipt.digest == known[receipt.version] for receipt in receipts)
-    assert all(receipt.rows == 1 and f"[{receipt.version}]" in receipt.output for receipt in receipts)
+    assert all(
+        receipt.rows == 1 and f"[{receipt.version}]" in receipt.output for receipt in receipts
+    )
     windows = [window for report in feed.reports() for window in report.traffic]
     assert sum(window.requests for window in windows) == len(load.answers)
     assert sum(window.failures for window in windows) == 0
@@ -85,7 +100,9 @@ def test_a_version_that_does_not_load_never_serves(feed, gateway, sklearn_models
     running = gateway().wait_listening().wait_serving(1)
     feed.point(2, bad, seq=2)
     eventually(lambda: ("load_failed", 2, 2) in feed.events(), "the load fails")
-    reason = next(e.detail for report in feed.reports() for e in report.events if e.kind == "load_failed")
+    reason = next(
+        e.detail for report in feed.reports() for e in report.events if e.kind == "load_failed"
+    )
     assert "does not want to be loaded" in reason
     assert running.ask().headers["x-lastgood-version"] == "1"
     failure = running.status()["failures"][0]
@@ -97,7 +114,9 @@ def test_a_version_that_does_not_load_never_serves(feed, gateway, sklearn_models
     assert [kind for kind, _, _ in feed.events()].count("load_failed") == 2
 
 
-def test_a_damaged_object_is_refused_by_name_and_served_once_repaired(feed, gateway, sklearn_models):
+def test_a_damaged_object_is_refused_by_name_and_served_once_repaired(
+    feed, gateway, sklearn_models
+):
     known = digests(feed, sklearn_models)
     feed.point(1, known[1], seq=1)
     running = gateway().wait_listening().wait_serving(1)
@@ -107,7 +126,9 @@ def test_a_damaged_object_is_refused_by_name_and_served_once_repaired(feed, gate
     stored.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     feed.point(2, known[2], seq=2)
     eventually(lambda: ("load_failed", 2, 2) in feed.events(), "the load fails")
-    reason = next(e.detail for report in feed.reports() for e in report.events if e.kind == "load_failed")
+    reason = next(
+        e.detail for report in feed.reports() for e in report.events if e.kind == "load_failed"
+    )
     assert "'model.pkl'" in reason
     assert running.ask().json() == {"predictions": [1]}
     # The control: the same bytes, undamaged, are served.
@@ -136,7 +157,9 @@ def test_flapping_ends_at_the_newest_order(feed, gateway, sklearn_models, custom
     assert running.ask().json() == {"predictions": [1]}
 
 
-def test_an_unset_ref_keeps_what_serves_and_an_external_version_is_refused(feed, gateway, sklearn_models):
+def test_an_unset_ref_keeps_what_serves_and_an_external_version_is_refused(
+    feed, gateway, sklearn_models
+):
     known = digests(feed, sklearn_models)
     feed.point(None, None, seq=0)
     running = gateway().wait_listening()
@@ -144,7 +167,9 @@ def test_an_unset_ref_keeps_what_serves_and_an_external_version_is_refused(feed,
     answer = running.ask()
     assert (answer.status_code, answer.headers["x-lastgood-version"]) == (503, "none")
     assert answer.headers["retry-after"] == "1"
-    assert running.client.get("/health").status_code == running.client.get("/ping").status_code == 503
+    assert (
+        running.client.get("/health").status_code == running.client.get("/ping").status_code == 503
+    )
     feed.point(1, known[1], seq=1)
     running.wait_serving(1)
     feed.point(None, None, seq=2)

@@ -57,13 +57,13 @@ def run(options: ServeOptions, feed: RegistryFeed) -> int:
         StoreUnavailable: the cache directory is used by another gateway, or cannot be written.
     """
     check_host(options.host)
-    if options.ready_file is not None:
-        options.ready_file.unlink(missing_ok=True)  # a killed gateway left it; it speaks of another process
     with (
         _locked(options.cache_dir),
         _listening(options.host, options.port) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        if options.ready_file is not None:
+            options.ready_file.unlink(missing_ok=True)  # left by a gateway that was killed
         runner.run(_Process(options, feed, listener).serve())
     return 0
 
