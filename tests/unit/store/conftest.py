@@ -1,0 +1,43 @@
+import pytest
+
+from lastgood.core.operations import Act, Actor, Origin
+from lastgood.store import log
+from lastgood.store.open import open_database
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "lastgood.db"
+
+
+@pytest.fixture
+def database(path):
+    opened = open_database(path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def act():
+    """Builds an act; `append` puts it into a database's log."""
+
+    def build(*changes, model="churn", kind="promote", key="", reason=""):
+        return Act(
+            kind=kind,
+            model=model,
+            actor=Actor(name="ann"),
+            origin=Origin(),
+            reason=reason,
+            changes=changes,
+            idempotency_key=key,
+        )
+
+    return build
+
+
+@pytest.fixture
+def append(database):
+    def write(built, *, now=1000, expect=None):
+        return database.write(lambda tx: log.append(tx, built, now=now, expect=expect)).result()
+
+    return write

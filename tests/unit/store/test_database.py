@@ -1,0 +1,258 @@
+"""Group commit and snapshots: what callers of `Database` rely on."""
+
+import asyncio
+import gc
+import os
+import sqlite3
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from lastgood.errors import LastgoodError, NotFound, StoreUnavailable
+from lastgood.store.database import Database
+from lastgood.store.failures import is_store_failure
+
+COUNT = sa.text("SELECT count(*) FROM t")
+
+
+@pytest.fixture
+def database(path):
+    opened = Database(path)
+    opened.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER PRIMARY KEY)")).result()
+    yield opened
+    opened.close()
+
+
+def insert(*numbers):
+    def unit(tx):
+        for number in numbers:
+            tx.exec_driver_sql("INSERT INTO t VALUES (?)", (number,))
+        return numbers[-1]
+
+    return unit
+
+
+def rows(connection):
+    return list(connection.exec_driver_sql("SELECT n FROM t ORDER BY n").scalars())
+
+
+@pytest.fixture
+def gate(database):
+    """Holds the writer, so that what is queued meanwhile becomes one group."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def unit(_tx):
+        entered.set()
+        leave.wait(30)
+
+    holding = database.write(unit)
+    entered.wait(30)
+    yield leave
+    leave.set()
+    holding.result(30)
+
+
+def test_a_write_returns_the_result_of_its_unit(database):
+    assert database.write(insert(7)).result() == 7
+    assert database.read(rows) == [7]
+
+
+def test_a_group_runs_in_the_order_queued_and_each_unit_sees_those_before(database, gate):
+    seen = [database.write(lambda tx, n=n: (insert(n)(tx), rows(tx))[1]) for n in range(20)]
+    gate.set()
+    assert [future.result() for future in seen] == [list(range(n + 1)) for n in range(20)]
+
+
+def test_a_failing_unit_leaves_no_trace_and_harms_nobody_else_of_its_group(database, gate):
+    def refused(tx):
+        insert(100, 101)(tx)
+        raise NotFound("no such thing")
+
+    futures = [
+        database.write(insert(1)),
+        database.write(refused),
+        database.write(insert(1)),  # the same key again: SQLite itself refuses
+        database.write(lambda tx: tx.exec_driver_sql("SELECT * FROM no_such_table")),
+        database.write(insert(2)),
+    ]
+    gate.set()
+    assert futures[0].result() == 1
+    with pytest.raises(NotFound):
+        futures[1].result()
+    with pytest.raises(sa.exc.IntegrityError):
+        futures[2].result()
+    with pytest.raises(sa.exc.OperationalError, match="no_such_table"):
+        futures[3].result()
+    assert futures[4].result() == 2
+    assert database.read(rows) == [1, 2]
+
+
+def test_nothing_of_a_group_is_visible_before_it_is_committed(database):
+    between, leave = threading.Event(), threading.Event()
+
+    def slow(tx):
+        insert(1)(tx)
+        between.set()
+        leave.wait(30)
+        insert(2)(tx)
+
+    future = database.write(slow)
+    assert between.wait(30)
+    assert database.read(rows) == []  # neither waits for the writer nor sees half of its work
+    assert database.peek(rows) == []
+    leave.set()
+    future.result()
+    assert database.read(rows) == [1, 2]
+
+
+def test_a_read_is_one_snapshot_while_writes_go_on(database):
+    def query(connection):
+        before = rows(connection)
+        database.write(insert(1)).result()
+        return before, rows(connection)
+
+    assert database.read(query) == ([], [])
+    assert database.read(rows) == [1]
+
+
+def test_one_statement_outside_a_snapshot_would_see_the_change(database):
+    """The control of the test above: without the transaction the second look differs."""
+
+    def query(connection):
+        before = rows(connection)
+        database.write(insert(1)).result()
+        return before, rows(connection)
+
+    assert database.peek(query) == ([], [1])
+
+
+def test_an_error_in_a_read_ends_its_snapshot(database):
+    def query(connection):
+        rows(connection)
+        raise NotFound("nothing here")
+
+    with pytest.raises(NotFound):
+        database.read(query)
+    database.write(insert(1)).result()
+    assert database.read(rows) == [1]
+
+
+def test_a_caller_that_goes_away_takes_neither_its_write_nor_the_writer_with_it(database, gate):
+    async def client():
+        await asyncio.wrap_future(database.write(insert(1)))
+
+    async def main():
+        task = asyncio.create_task(client())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.set()
+
+    asyncio.run(main())
+    assert database.write(insert(2)).result(30) == 2
+    assert database.read(rows) == [1, 2]
+
+
+def test_a_unit_that_ends_its_thread_ends_neither_the_writer_nor_leaves_a_trace(database):
+    def leaving(tx):
+        insert(1)(tx)
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        database.write(leaving).result(30)
+    assert database.write(insert(2)).result(30) == 2
+    assert database.read(rows) == [2]
+
+
+def test_after_close_writes_are_refused_and_what_was_queued_is_done(path):
+    database = Database(path)
+    database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
+    futures = [database.write(insert(n)) for n in range(50)]
+    database.close()
+    database.close()
+    assert [future.result(0) for future in futures] == list(range(50))
+    with pytest.raises(StoreUnavailable, match="closed"):
+        database.write(insert(99)).result(0)
+
+
+def test_writers_that_race_with_close_all_get_an_answer(path):
+    database = Database(path)
+    database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
+    futures: list = []
+    threads = [
+        threading.Thread(
+            target=lambda: futures.extend(database.write(insert(1)) for _ in range(50))
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    database.close()
+    for thread in threads:
+        thread.join()
+    acknowledged = sum(future.exception(30) is None for future in futures)
+    with sqlite3.connect(path) as direct:
+        assert direct.execute("SELECT count(*) FROM t").fetchone() == (acknowledged,)
+    direct.close()
+
+
+def test_connections_of_threads_that_ended_are_closed(database):
+    def burst():
+        threads = [threading.Thread(target=lambda: database.read(rows)) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    burst()
+    first = burst()
+    for _ in range(5):
+        last = burst()
+    # SQLite keeps some descriptors to use again, so the number may move; it must not grow by each burst.
+    assert last < first + 40
+
+
+def test_a_database_locked_by_another_process_is_said_so(path, monkeypatch):
+    monkeypatch.setattr("lastgood.store.database.BUSY_TIMEOUT_MS", 50)
+    database = Database(path)
+    database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked by another process") as refused:
+        database.write(insert(1)).result(30)
+    assert refused.value.hint
+    assert database.read(rows) == []  # reads go on
+    other.execute("ROLLBACK")
+    other.close()
+    assert database.write(insert(2)).result(30) == 2
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_refused_in_our_words(path):
+    path.write_bytes(b"not a database, but long enough to look at. " * 100)
+    with pytest.raises(LastgoodError) as refused:
+        Database(path)
+    assert isinstance(refused.value, StoreUnavailable)
+    assert str(path) in refused.value.message
+
+
+def test_a_missing_directory_is_refused_in_our_words(tmp_path):
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        Database(tmp_path / "absent" / "lastgood.db")
+
+
+def test_only_failures_of_the_store_doom_a_group():
+    def error(code):
+        found = sqlite3.OperationalError("x")
+        found.sqlite_errorcode = code
+        return sa.exc.OperationalError("select", {}, found)
+
+    for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_READONLY_DBMOVED):
+        assert is_store_failure(error(code))
+    for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_TOOBIG):
+        assert not is_store_failure(error(code))
+    assert not is_store_failure(ValueError("database or disk is full"))

@@ -1,0 +1,249 @@
+"""The log: order, compare-and-swap, idempotency, and a chain in which tampering shows."""
+
+import random
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from histories import History
+
+from lastgood.core.canonical import canonical, canonical_digest
+from lastgood.core.changes import ModelCreated, ModelRenamed, RefMoved
+from lastgood.core.operations import GENESIS
+from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
+from lastgood.store import log, projections
+
+TAMPERS = 420
+
+
+def created(model="churn"):
+    return ModelCreated(model=model)
+
+
+def moved(after, before=None, model="churn"):
+    return RefMoved(model=model, ref="champion", before=before, after=after)
+
+
+def test_operations_are_numbered_without_gaps_and_chained(append, act, database):
+    first = append(act(created(), kind="create_model"))
+    second = append(act(moved(1)))
+    assert (first.seq, first.previous, second.seq) == (1, GENESIS, 2)
+    assert second.previous == first.hash == first.expected_hash()
+    assert database.read(log.newest) == (2, second.hash)
+    assert database.read(lambda c: log.by_seqs(c, [1, 2])) == {1: first, 2: second}
+
+
+def test_an_empty_log_has_a_head(database):
+    assert database.read(log.newest) == (0, GENESIS)
+    assert database.read(lambda c: list(log.verify_chain(c))) == []
+
+
+def test_what_is_read_back_equals_what_was_written(append, act, database):
+    written = append(act(created(), reason="because ∆ \x00 \u2028 \U0001f600", key="k"))
+    assert database.read(lambda c: log.page(c, limit=1)) == [written]
+
+
+def test_time_never_goes_back_even_when_the_clock_does(append, act):
+    assert append(act(created()), now=5000).at_ms == 5000
+    assert append(act(moved(1)), now=10).at_ms == 5000
+    assert append(act(moved(2, before=1)), now=5001).at_ms == 5001
+
+
+def test_an_act_decided_on_an_old_state_is_refused_and_leaves_no_trace(append, act, database):
+    head = append(act(created())).seq
+    append(act(moved(1)), expect={"model:churn": head})
+    before = database.read(projections.dump)
+    with pytest.raises(Conflict, match=f"operation {head} was its newest"):
+        append(act(moved(2)), expect={"model:churn": head})
+    assert database.read(projections.dump) == before
+    assert database.read(lambda c: len(list(log.every(c)))) == 2
+
+
+def test_another_model_does_not_get_in_the_way(append, act):
+    head = append(act(created())).seq
+    append(act(created("fraud"), model="fraud"))
+    append(act(moved(1)), expect={"model:churn": head})
+
+
+def test_of_two_racing_promoters_one_wins(append, act, database):
+    head = append(act(created())).seq
+    futures = [
+        database.write(
+            lambda tx, n=n: log.append(tx, act(moved(n)), now=1, expect={"model:churn": head})
+        )
+        for n in range(1, 30)
+    ]
+    refused = [future for future in futures if isinstance(future.exception(30), Conflict)]
+    assert len(refused) == len(futures) - 1
+
+
+def test_without_compare_and_swap_both_would_win(append, act, database):
+    """The control of the test above."""
+    append(act(created()))
+    futures = [
+        database.write(lambda tx, n=n: log.append(tx, act(moved(n)), now=1)) for n in range(1, 30)
+    ]
+    assert all(future.exception(30) is None for future in futures)
+
+
+def test_a_rename_is_an_act_on_both_names(append, act, database):
+    append(act(created()))
+    renamed = append(act(ModelRenamed(model="churn", after="churn-2"), kind="rename_model"))
+    assert renamed.streams == ("model:churn", "model:churn-2")
+    assert database.read(lambda c: log.head_of(c, "model:churn-2")) == renamed.seq
+
+
+def test_an_idempotency_key_finds_its_operation_and_cannot_be_used_again(append, act, database):
+    first = append(act(created(), key="once"))
+    assert database.read(lambda c: log.by_idempotency_key(c, "once")) == first
+    assert database.read(lambda c: log.by_idempotency_key(c, "never")) is None
+    with pytest.raises(sa.exc.IntegrityError):
+        append(act(moved(1), key="once"))
+    with pytest.raises(InvalidInput):
+        append(act(moved(1), key="k" * 129))
+    assert database.read(log.newest)[0] == 1
+
+
+def test_pages_of_one_model_follow_it_through_renames(append, act, database):
+    append(act(created()))
+    append(act(created("fraud"), model="fraud"))
+    append(act(moved(1)))
+    append(act(ModelRenamed(model="churn", after="loyal"), kind="rename_model"))
+    append(act(moved(2, before=1, model="loyal"), model="loyal"))
+
+    def seqs(**filters):
+        return [o.seq for o in database.read(lambda c: log.page(c, **{"limit": 50, **filters}))]
+
+    assert seqs() == [5, 4, 3, 2, 1]
+    assert seqs(limit=2) == [5, 4]
+    assert seqs(before_seq=3) == [2, 1]
+    assert seqs(model="loyal") == [5, 4, 3, 1]
+    assert seqs(model="loyal", ref="champion") == [5, 3]
+    assert seqs(model="never") == []
+
+
+@pytest.fixture
+def filled(database, append, act):
+    history = History(random.Random(20))
+    for _ in range(40):
+        model, changes = history.draw()
+        append(act(*changes, model=model))
+    return database
+
+
+def flaws(database):
+    return [flaw for _, flaw in database.read(lambda c: list(log.verify_chain(c))) if flaw]
+
+
+def test_an_untouched_log_is_clean(filled):
+    """The control of all tampering below."""
+    assert flaws(filled) == []
+
+
+def _edit(rng, rows):
+    at = rng.randrange(len(rows))
+    seq, stored_hash, body = rows[at]
+    position = rng.randrange(len(body))
+    changed = bytes([body[position] ^ (1 << rng.randrange(7))])
+    rows[at] = (seq, stored_hash, body[:position] + changed + body[position + 1 :])
+
+
+def _edit_hash(rng, rows):
+    at = rng.randrange(len(rows))
+    seq, stored_hash, body = rows[at]
+    other = "sha256:" + f"{rng.getrandbits(256):064x}"
+    rows[at] = (seq, other, body.replace(stored_hash.encode(), other.encode()))
+
+
+def _edit_number(rng, rows):
+    at = rng.randrange(len(rows))
+    seq, stored_hash, body = rows[at]
+    rows[at] = (
+        seq,
+        stored_hash,
+        body.replace(b'"at_ms":1000', b'"at_ms":%d' % rng.getrandbits(70)),
+    )
+
+
+def _delete(rng, rows):
+    del rows[rng.randrange(len(rows) - 1)]  # the last one: see test_a_log_cut_at_its_end
+
+
+def _delete_and_renumber(rng, rows):
+    at = rng.randrange(len(rows) - 1)
+    rows[:] = rows[:at] + [(seq - 1, h, b) for seq, h, b in rows[at + 1 :]]
+
+
+def _insert(rng, rows):
+    at = rng.randrange(len(rows))
+    rows[:] = rows[: at + 1] + [(seq + 1, h, b) for seq, h, b in rows[at:]]
+
+
+def _swap(rng, rows):
+    a, b = rng.sample(range(len(rows)), 2)
+    rows[a], rows[b] = (rows[a][0], *rows[b][1:]), (rows[b][0], *rows[a][1:])
+
+
+def test_tampering_shows(filled):
+    """Edits, deletions, insertions and changed orders, hundreds of them, each on a fresh copy."""
+    rng = random.Random(7)
+    kinds = (_edit, _edit_hash, _edit_number, _delete, _delete_and_renumber, _insert, _swap)
+    original = filled.read(lambda c: list(log.every(c)))
+    engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+    table = log.operations
+    missed = []
+    with engine.begin() as fresh:
+        table.create(fresh)
+        for round_ in range(TAMPERS):
+            kind = kinds[round_ % len(kinds)]
+            rows = list(original)
+            kind(rng, rows)
+            fresh.execute(table.delete())
+            for seq, stored_hash, body in rows:
+                row = {"seq": seq, "id": f"op-{seq}", "at_ms": 0, "kind": "x"}
+                fresh.execute(table.insert(), {**row, "hash": stored_hash, "body": body})
+            if not any(flaw for _, flaw in log.verify_chain(fresh)):
+                missed.append((round_, kind.__name__))
+    engine.dispose()
+    assert missed == []
+
+
+def test_a_log_cut_at_its_end_differs_in_its_head(filled):
+    _, head = filled.read(log.newest)
+    filled.write(
+        lambda tx: tx.execute(log.operations.delete().where(log.operations.c.seq == 40))
+    ).result()
+    assert flaws(filled) == []
+    assert filled.read(log.newest)[1] != head
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"7",
+        b'"text"',
+        b'{"changes": 7}',
+        b'{"changes":[{"kind":"?"}]}',
+        b"\xff",
+    ],
+)
+def test_bytes_that_are_no_operation_are_refused(body):
+    with pytest.raises(IntegrityFailure):
+        log.decode_operation(body)
+
+
+def test_an_operation_of_a_newer_lastgood_still_verifies(append, act, database):
+    """The seal is checked over the stored bytes, so that a field unknown here does not look like tampering."""
+    operation = append(act(created()))
+    fields = msgspec.to_builtins(operation)
+    del fields["hash"]
+    fields["changes"][0]["unknown_here"] = "value"
+    sealed = canonical_digest(fields)
+    body = canonical({**fields, "hash": sealed})
+    row = log.operations.update().values(hash=sealed, body=body)
+    database.write(lambda tx: tx.execute(row)).result()
+    assert flaws(database) == []
