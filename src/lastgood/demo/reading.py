@@ -47,7 +47,7 @@ def read_held(versions: Sequence[Mapping[str, Any]]) -> tuple[VersionNumber, ...
     )
 
 
-def read_switches(entries: Sequence[Mapping[str, Any]]) -> tuple[Switch, ...]:
+def read_switches(log: Mapping[str, Any]) -> tuple[Switch, ...]:
     """From `log MODEL --json`, newest first: every operation that moved production, oldest first."""
     return tuple(
         Switch(
@@ -58,7 +58,7 @@ def read_switches(entries: Sequence[Mapping[str, Any]]) -> tuple[Switch, ...]:
             actor=entry["actor"]["name"],
             reason=entry["reason"],
         )
-        for entry in reversed(entries)
+        for entry in reversed(log["operations"])
         for change in entry["changes"]
         if change["kind"] == "ref_moved" and change["ref"] == ENVIRONMENT and change["after"]
     )
@@ -67,13 +67,13 @@ def read_switches(entries: Sequence[Mapping[str, Any]]) -> tuple[Switch, ...]:
 def read_findings(
     *,
     asked_at_ms: Instant,
-    live: Sequence[Mapping[str, Any]],
+    live: Mapping[str, Any],
     wrong_request: RequestId,
     why: Mapping[str, Any],
     fsck: Mapping[str, Any],
 ) -> Findings:
     """From `live --at`, `why` and `fsck`, each with `--json`."""
-    here = next((view for view in live if view["ref"] == ENVIRONMENT), None)
+    here = next((view for view in live["live"] if view["ref"] == ENVIRONMENT), None)
     ordered_by = why["ordered_by"] or {}
     return Findings(
         asked_at_ms=asked_at_ms,

@@ -36,13 +36,13 @@ EXIT_BROKEN = 1
 EXIT_INTERRUPTED = 130
 
 
-def run_demo(*, keep: bool = False, output: Path | None = None, json_output: bool = False) -> int:
+def run_demo(*, keep: bool = False, output: Path | None = None, as_json: bool = False) -> int:
     """Tell the story once, over a fresh data directory that is gone afterwards.
 
     Args:
         keep: Leave the registry and the gateway running, and their data in place.
         output: The folder for the picture; ``./demo-output`` if not given.
-        json_output: Print the promises as JSON on stdout; the story then goes to stderr.
+        as_json: Print the promises as JSON on stdout; the story then goes to stderr.
 
     Returns:
         0 if every promise was kept, 1 if one was broken, 130 if interrupted.
@@ -52,7 +52,7 @@ def run_demo(*, keep: bool = False, output: Path | None = None, json_output: boo
         LastgoodError: a process did not start, or a command failed.
     """
     _check_packages()
-    narrator = Narrator(Console(stderr=json_output, highlight=False))
+    narrator = Narrator(Console(stderr=as_json, highlight=False))
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lastgood-demo-"))
     household = Household(folder, columns=narrator.columns, colour=narrator.colour)
@@ -77,7 +77,7 @@ def run_demo(*, keep: bool = False, output: Path | None = None, json_output: boo
             household.stop()
             shutil.rmtree(folder, ignore_errors=True)
     _try_next(narrator, keep=keep)
-    if json_output:
+    if as_json:
         sys.stdout.write(_report(episode, promises, picture, time.monotonic() - started))
     return 0 if all(promise.kept for promise in promises) else EXIT_BROKEN
 
