@@ -95,7 +95,7 @@ def _is_unsafe(path: str) -> bool:
         or path.startswith("/")
         or "\\" in path
         or "#" in path
-        or any(part in {"", ".", ".."} for part in parts)
+        or any(part in {"", ".", ".."} or re.fullmatch(r"[A-Za-z]:", part) for part in parts)
         or re.match(r"[A-Za-z]:", path) is not None
         or "://" in path
         or any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES for c in path)

@@ -156,7 +156,7 @@ async def delete(request: MlflowRequest) -> Response:
     return empty_reply()
 
 
-async def not_supported(request: MlflowRequest) -> Response:
+async def not_supported(_request: MlflowRequest) -> Response:
     """Uploads in parts and presigned URLs: clients fall back to plain requests on this answer."""
     raise NotSupported(
         "Multipart and presigned transfers are not offered; send the file as one PUT"

@@ -1,0 +1,51 @@
+"""Tracking over a real data directory, with a clock that tests turn."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from lastgood.core.ids import Instant
+from lastgood.engine.open import Engine, init_data_directory, open_engine
+from lastgood.engine.tracking import Tracking
+from lastgood.engine.tracking.evidence import Batch
+from lastgood.engine.tracking.runs import NewRun
+from lastgood.engine.tracking.searches import Query
+from lastgood.store.tracking.rows import Metric
+
+
+@dataclass
+class Desk:
+    engine: Engine
+    tracking: Tracking
+    time: list
+
+    def run(self, *, experiment="0", metrics=(), **batch):
+        self.time[0] += 1000
+        made, _ = self.tracking.runs.create(NewRun(experiment_id=experiment, tags={})).result()
+        self.log(made.run_id, metrics=metrics, **batch)
+        return made.run_id
+
+    def log(self, run_id, *, metrics=(), params=(), tags=()):
+        points = [m if isinstance(m, Metric) else Metric(*m) for m in metrics]
+        batch = Batch(metrics=points, params=params, tags=tags)
+        self.tracking.evidence.log_batch(run_id, batch).result()
+
+    def facts(self, run_id):
+        return self.tracking.runs.get(run_id)[1]
+
+    def latest(self, run_id):
+        return {m.key: m for m in self.facts(run_id).metrics}
+
+    def found(
+        self, filter_text="", *, order_by=(), experiments=("0",), view="ACTIVE_ONLY", most=1000
+    ):
+        query = Query(filter=filter_text, order_by=order_by, view=view, results_max=most)
+        return [run.run_id for run, _ in self.tracking.searches.runs(experiments, query).items]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    time = [1_800_000_000_000]
+    init_data_directory(tmp_path / "data")
+    with open_engine(tmp_path / "data", clock=lambda: Instant(time[0])) as engine:
+        yield Desk(engine, Tracking(engine.kernel), time)
