@@ -8,6 +8,7 @@ import msgspec
 from lastgood.cli.output import error_value, styled
 from lastgood.cli.session import Session
 from lastgood.cli.waiting import wait_until_served
+from lastgood.cli.words import plan_details
 from lastgood.core.ids import RefName
 from lastgood.core.ports import Registry
 from lastgood.core.views import Outcome, Plan
@@ -31,21 +32,13 @@ def outcome_value(outcome: Outcome, **more: Any) -> dict[str, Any]:
     return {**msgspec.to_builtins(outcome), **more}
 
 
-def show_outcome(session: Session, outcome: Outcome) -> None:
+def show_outcome(session: Session, outcome: Outcome, *, next_command: str = "") -> None:
     """Print what was done."""
     out = session.out
     mark = styled("· ", "dim") if outcome.already else styled("✓ ", "bold green")
     out.line(mark, styled(outcome.summary, "bold"))
-    if outcome.plan is not None and outcome.plan.because:
-        out.indented(
-            f"version {outcome.version}: {outcome.plan.because}"
-            if outcome.version
-            else outcome.plan.because
-        )
-    for passed in outcome.plan.passed_over if outcome.plan is not None else ():
-        out.indented(styled("passed over ", "yellow"), passed)
-    for effect in outcome.plan.effects if outcome.plan is not None and not outcome.already else ():
-        out.indented("· ", effect)
+    if outcome.plan is not None:
+        plan_details(outcome.plan, out)
     for note in outcome.notes:
         out.indented(styled("note: ", "yellow"), note)
     out.facts(
@@ -53,6 +46,7 @@ def show_outcome(session: Session, outcome: Outcome) -> None:
             ("  operation", outcome.operation or ""),
             ("  digest", outcome.digest or ""),
             ("  undo", styled(outcome.undo, "cyan") if outcome.undo else ""),
+            ("  next", styled(next_command, "cyan") if next_command else ""),
         ]
     )
 

@@ -83,8 +83,7 @@ def _make(name: str, verb: Verb) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
     app.command(name, rich_help_panel=verb.panel)(function)
     command = typer.main.get_command(app)
-    command.params += global_options(remote=verb.remote)
-    return command
+    return _finished(command, remote=verb.remote)
 
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -118,17 +117,22 @@ def _root(
 ) -> None:
     """Version control for models in production.
 
-    Works on the data directory here, without any server, or on a registry behind a URL (--server). Versions are
-    named churn (what is live), churn/4, churn@champion, churn@production~1 (what was live before),
-    churn@sha256:ab12.
+    Works on the data directory here, without any server, or on a registry behind a URL (--server).
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule, 4 not found, 5 conflict, 6 damaged bytes,
-    7 the gateways did not follow in time.
+    Versions are named churn (what is live), churn/4, churn@champion, churn@production~1 (what was live before), churn@sha256:ab12.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule, 4 not found, 5 conflict, 6 damaged bytes, 7 the gateways did not follow in time.
     """
 
 
 def root_command() -> Any:
     """The whole command line as one command."""
-    command = typer.main.get_command(_app)
-    command.params += global_options(remote=True)
+    return _finished(typer.main.get_command(_app), remote=True)
+
+
+def _finished(command: Any, *, remote: bool) -> Any:
+    command.params += global_options(remote=remote)
+    for option in command.params:
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""  # else the help says that a flag takes a <bool>
     return command

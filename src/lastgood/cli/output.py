@@ -129,7 +129,9 @@ def text(*parts: str | Text) -> Text:
 
 def clean(value: str) -> str:
     """The text with control characters written out, so that a terminal shows and does not obey them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in value
+    )
 
 
 def styled(value: str, style: str) -> Text:

@@ -1,6 +1,7 @@
 """``lastgood register``."""
 
 import math
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from typing import Annotated
 import typer
 
 from lastgood.cli.acts import show_outcome, with_repeat
-from lastgood.cli.output import styled
 from lastgood.cli.session import Session
 from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
@@ -42,8 +42,7 @@ def register(
 ) -> None:
     """Make a version of a directory or file. Its bytes can never change afterwards.
 
-    The same content again is the same version. What an MLmodel file and the environment files beside it say,
-    and the Git commit, become part of the version.
+    The same content again is the same version. What an MLmodel file and the environment files beside it say, and the Git commit, become part of the version.
     """
     from lastgood.sdk.bundle import Described, register_path
 
@@ -71,12 +70,8 @@ def register(
     if session.as_json:
         session.out.json(outcome)
         return
-    show_outcome(session, outcome)
-    if not outcome.already:
-        promote = session.repeat(
-            f"lastgood promote {outcome.model}/{outcome.version} --to production --reason '...'"
-        )
-        session.out.facts([("  next", styled(promote, "cyan"))])
+    promote = f"lastgood promote {shlex.quote(f'{outcome.model}/{outcome.version}')} --to production --reason '...'"
+    show_outcome(session, outcome, next_command="" if outcome.already else session.repeat(promote))
 
 
 def pairs(texts: Sequence[str], *, option: str) -> dict[str, str]:

@@ -44,8 +44,7 @@ def rollback(
 ) -> int:
     """Return to the version that last proved good, and put what is removed on hold.
 
-    Proved good: it served enough requests for long enough without failing more than its predecessor, or a person
-    marked it good; and it is not marked bad, nor on hold. The history grows; nothing is erased.
+    Proved good: it served enough requests for long enough without failing more than its predecessor, or a person marked it good; and it is not marked bad, nor on hold. The history grows; nothing is erased.
     """
     session = Session.of(context)
     command = Rollback(

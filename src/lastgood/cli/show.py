@@ -38,7 +38,14 @@ def show(
 
 def show_version(view: VersionView, out: Output) -> None:
     """Print everything known of a version."""
-    out.line(styled(f"{view.model}/{view.version}", "bold"), "  ", view.description)
+    out.line(
+        styled(f"{view.model}/{view.version}", "bold"),
+        "  " if view.description else "",
+        view.description,
+    )
+    registered = (
+        f"{moment(view.registered_ms)} ({out.ago(view.registered_ms)}) by {view.registered_by}"
+    )
     out.facts(
         [
             ("refs", refs_text(view.refs)),
@@ -50,48 +57,37 @@ def show_version(view: VersionView, out: Output) -> None:
                 view.digest
                 or styled("external: nothing can be promised about its bytes", "yellow"),
             ),
-            (
-                "registered",
-                f"{moment(view.registered_ms)} ({out.ago(view.registered_ms)}) by {view.registered_by}, {view.operation}",
-            ),
+            ("registered", f"{registered}, {view.operation}"),
             ("source", view.source),
             ("run", view.run_id),
             ("tags", _pairs(view.tags)),
+            *(_made_of(view.manifest) if view.manifest is not None else ()),
         ]
     )
     if view.manifest is not None:
-        _show_manifest(view.manifest, out)
+        _show_files(view.manifest, out)
 
 
-def _show_manifest(manifest: Manifest, out: Output) -> None:
+def _made_of(manifest: Manifest) -> list[tuple[str, str]]:
     environment, code = manifest.environment, manifest.code
-    branch = f" ({code.branch})" if code.branch else ""
-    out.facts(
-        [
-            (
-                "metrics",
-                _pairs(
-                    {
-                        k: f"{v:g}" if isinstance(v, float) else str(v)
-                        for k, v in manifest.metrics.items()
-                    }
-                ),
-            ),
-            ("params", _pairs(manifest.params)),
-            (
-                "data",
-                "\n".join(
-                    f"{d.name} {d.digest}" + (f" ({d.context})" if d.context else "")
-                    for d in manifest.data
-                ),
-            ),
-            ("code", f"{code.commit[:12]}{branch} {code.remote}".strip()),
-            ("python", environment.python),
-            ("packages", _some(environment.packages, PACKAGES_SHOWN_MAX, separator=", ")),
-            ("flavors", ", ".join(manifest.flavors)),
-            ("signature", manifest.signature),
-        ]
+    metrics = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in manifest.metrics.items()}
+    data = (
+        f"{d.name} {d.digest}" + (f" ({d.context})" if d.context else "") for d in manifest.data
     )
+    branch = f" ({code.branch})" if code.branch else ""
+    return [
+        ("metrics", _pairs(metrics)),
+        ("params", _pairs(manifest.params)),
+        ("data", "\n".join(data)),
+        ("code", f"{code.commit[:12]}{branch} {code.remote}".strip()),
+        ("python", environment.python),
+        ("packages", _some(environment.packages, PACKAGES_SHOWN_MAX, separator=", ")),
+        ("flavors", ", ".join(manifest.flavors)),
+        ("signature", manifest.signature),
+    ]
+
+
+def _show_files(manifest: Manifest, out: Output) -> None:
     count = len(manifest.files)
     out.line(styled(f"{count} file{'s' if count != 1 else ''}, {bytes_of(manifest.size)}", "dim"))
     out.table(

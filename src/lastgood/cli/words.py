@@ -14,6 +14,7 @@ __all__ = [
     "marks_text",
     "number",
     "plan_block",
+    "plan_details",
     "refs_text",
     "short",
 ]
@@ -88,11 +89,18 @@ def plan_block(plan: Plan, out: Output) -> None:
         styled(f"{plan.model}@{plan.environment}", "bold"),
         f": {number(plan.before)} -> {number(plan.after)}",
     )
-    if plan.because:
-        out.indented(f"{number(plan.after)} because {plan.because}")
-    for passed in plan.passed_over:
-        out.indented(styled("passed over ", "yellow"), passed)
     if plan.already:
         out.indented("this is the state already: nothing would change")
+    plan_details(plan, out)
+    out.indented(styled("nothing was changed: this is the plan only", "dim"))
+
+
+def plan_details(plan: Plan, out: Output) -> None:
+    """Why this version, what was passed over, and what changes beside the ref itself."""
+    if plan.because:
+        out.indented(f"{number(plan.after)}: {plan.because}")
+    for passed in plan.passed_over:
+        out.indented(styled("passed over ", "yellow"), passed)
     for effect in plan.effects:
-        out.indented("· ", effect)
+        if not effect.startswith(f"{plan.environment}: "):  # the headline says that
+            out.indented("· ", styled(effect, "yellow") if effect.startswith("hold") else effect)
