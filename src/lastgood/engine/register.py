@@ -9,6 +9,7 @@ from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
 __all__ = [
+    "check_description",
     "check_registration",
     "check_tags",
     "decide_register",
@@ -30,7 +31,16 @@ def check_registration(command: Register) -> None:
     """
     parse_model_name(command.model)
     check_tags(command.tags)
-    if len(command.description) > DESCRIPTION_LENGTH_MAX:
+    check_description(command.description)
+
+
+def check_description(text: str) -> None:
+    """Bound a description.
+
+    Raises:
+        TooLarge: it is longer than 5,000 characters.
+    """
+    if len(text) > DESCRIPTION_LENGTH_MAX:
         raise TooLarge(
             f"A description exceeds the maximum length of {DESCRIPTION_LENGTH_MAX} characters"
         )
