@@ -178,17 +178,15 @@ def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str
             yield None, f"operation {seq}: {error.message}"
             previous, expected_seq = Digest(stored_hash), seq + 1
             continue
-        yield operation, _flaw(operation, seq, stored_hash, body, previous, expected_seq)
+        flaw = _flaw(operation, seq, stored_hash, previous, expected_seq)
+        if not flaw and not _is_as_sealed(body):
+            flaw = f"operation {seq}: its content was changed after it was written"
+        yield operation, flaw
         previous, expected_seq = operation.hash, seq + 1
 
 
 def _flaw(
-    operation: Operation,
-    seq: int,
-    stored_hash: str,
-    body: bytes,
-    previous: Digest,
-    expected_seq: int,
+    operation: Operation, seq: int, stored_hash: str, previous: Digest, expected_seq: int
 ) -> str:
     if seq != expected_seq:
         return (
@@ -198,8 +196,6 @@ def _flaw(
         return f"operation {seq}: its row and its body disagree"
     if operation.previous != previous:
         return f"operation {seq}: it does not follow its predecessor"
-    if not _is_as_sealed(body):
-        return f"operation {seq}: its content was changed after it was written"
     return ""
 
 

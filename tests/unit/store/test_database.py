@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-import os
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -206,7 +206,7 @@ def test_connections_of_threads_that_ended_are_closed(database):
         for thread in threads:
             thread.join()
         gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     burst()
     first = burst()
