@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from lastgood.store.database import Connection
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
+from lastgood.store.tracking.bulk import Bulk, Row
 from lastgood.store.tracking.rows import Metric, nan_as_flag
 
 __all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
@@ -28,15 +29,17 @@ class HistoryPosition:
 
 
 # The same point again is the same fact: clients repeat requests whose answer got lost.
-_add = sqlite.insert(metrics).on_conflict_do_nothing()
+_COLUMNS = ("run_id", "key", "at_ms", "step", "value", "is_nan")
+_add = Bulk(sqlite.insert(metrics).on_conflict_do_nothing(), _COLUMNS)
 _latest = sqlite.insert(latest_metrics)
 _new = _latest.excluded
-_keep_latest = _latest.on_conflict_do_update(
+_overwrite_older = _latest.on_conflict_do_update(
     index_elements=["run_id", "key"],
     set_={name: _new[name] for name in ("at_ms", "step", "value", "is_nan")},
     where=sa.tuple_(_new.step, _new.at_ms, _new.value)
     > sa.tuple_(latest_metrics.c.step, latest_metrics.c.at_ms, latest_metrics.c.value),
 )
+_keep_latest = Bulk(_overwrite_older, _COLUMNS)
 _add_model = sqlite.insert(logged_model_metrics).on_conflict_do_nothing()
 _history = sa.select(_c.at_ms, _c.step, _c.value, _c.is_nan).where(
     _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")
@@ -50,11 +53,9 @@ _history_after = _history_page.where(
 
 def add_metrics(tx: Connection, run_id: str, points: Sequence[Metric]) -> None:
     """Store points; of each key the greatest (step, time, value) becomes its latest."""
-    rows = [_row(run_id, point) for point in points]
-    if not rows:
-        return
-    tx.execute(_add, rows)
-    tx.execute(_keep_latest, rows if len(rows) == 1 else list(_latest_of(rows)))
+    rows = [(run_id, p.key, p.at_ms, p.step, *nan_as_flag(p.value)) for p in points]
+    _add.run(tx, rows)
+    _keep_latest.run(tx, rows if len(rows) == 1 else _latest_of(rows))
 
 
 def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:
@@ -108,14 +109,15 @@ def _row(run_id: str, point: Metric) -> dict[str, Any]:
     }
 
 
-def _latest_of(rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    best: dict[str, dict[str, Any]] = {}
+def _latest_of(rows: Sequence[Row]) -> list[Row]:
+    best: dict[str, Row] = {}
     for row in rows:
-        known = best.get(row["key"])
+        known = best.get(row[1])
         if known is None or _rank(row) > _rank(known):
-            best[row["key"]] = row
-    return best.values()
+            best[row[1]] = row
+    return list(best.values())
 
 
-def _rank(row: dict[str, Any]) -> tuple[int, int, float]:
-    return row["step"], row["at_ms"], row["value"]
+def _rank(row: Row) -> Row:
+    _, _, at_ms, step, value, _ = row
+    return step, at_ms, value
