@@ -46,8 +46,8 @@ class Loader:
         except BaseException:  # a failure or a cancellation: either way the process must not stay
             await worker.stop()
             raise
-        finally:
-            self._spares.refill()
+        self._spares.modules = loaded.modules or self._spares.modules
+        self._spares.refill()
         differing = differences(recorded, loaded.packages)
         if differing:
             _log.warning(

@@ -1,6 +1,7 @@
 """Worker processes started ahead of need."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from lastgood.serve.options import ServeOptions
@@ -22,6 +23,8 @@ class SpareWorkers:
         self.mlflow = ""
         """The version of mlflow in the workers' interpreter; empty until one has imported it."""
         self.python = ""
+        self.modules: Sequence[str] = ()
+        """What the version loaded last imported: the next spares import it too."""
 
     @property
     def pid(self) -> int | None:
@@ -74,6 +77,8 @@ class SpareWorkers:
             await worker.stop()
             raise
         self.mlflow, self.python = worker.mlflow, worker.python
+        if self.modules:
+            worker.preload(self.modules)
         return worker
 
 

@@ -55,6 +55,8 @@ class Loaded(msgspec.Struct, frozen=True):
     warm_up: str
     load_ms: float
     packages: dict[str, str | None]
+    modules: Sequence[str] = ()
+    """Library modules that it imported for this model."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -66,6 +68,7 @@ class Report(msgspec.Struct, frozen=True):
     warm_up: str = ""
     load_ms: float = 0.0
     packages: dict[str, str | None] = {}
+    modules: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -159,6 +162,11 @@ class Worker:
         report = await self._next_report("imported", timeout_s=timeout_s, doing="importing mlflow")
         self.mlflow, self.python = report.mlflow, report.python
 
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have it import those already while it waits for its order."""
+        assert self._control is not None
+        self._control.send(msgspec.json.encode({"preload": modules}))
+
     async def load(self, path: Path, *, packages: Sequence[str], timeout_s: float) -> Loaded:
         """Load the model in that directory and warm it up; afterwards `call` works.
 
@@ -170,7 +178,7 @@ class Worker:
         report = await self._next_report("loaded", timeout_s=timeout_s, doing="loading the model")
         for lane in self._lanes:
             self.lane_free(lane)
-        return Loaded(report.warm_up, report.load_ms, report.packages)
+        return Loaded(report.warm_up, report.load_ms, report.packages, report.modules)
 
     async def call(self, request_head: bytes, body: bytes) -> Answer:
         """The model's answer. Cancel to give up: the answer is then dropped when it comes.
