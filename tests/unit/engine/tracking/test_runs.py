@@ -20,7 +20,9 @@ def make(desk, **options):
 def test_a_run_without_a_name_gets_one(desk):
     run = make(desk)
     adjective, noun, number = run.name.split("-")
-    assert adjective and noun and number.isdecimal()
+    assert adjective
+    assert noun
+    assert number.isdecimal()
     assert desk.facts(run.run_id).tags == {"mlflow.runName": run.name}
     assert run.artifact_uri == f"mlflow-artifacts:/0/{run.run_id}/artifacts"
     assert run.start_ms == desk.time[0]
@@ -29,7 +31,7 @@ def test_a_run_without_a_name_gets_one(desk):
 def test_name_and_tag_must_agree(desk):
     assert make(desk, tags={"mlflow.runName": "x"}).name == "x"
     assert make(desk, name="x", tags={"mlflow.runName": "x"}).name == "x"
-    with pytest.raises(InvalidInput, match="Both 'run_name' argument and 'mlflow.runName' tag"):
+    with pytest.raises(InvalidInput, match=r"Both 'run_name' argument and 'mlflow\.runName' tag"):
         make(desk, name="x", tags={"mlflow.runName": "y"})
 
 
@@ -55,7 +57,8 @@ def test_a_deleted_run_is_readable_and_nothing_else(desk):
     desk.tracking.runs.delete(run_id).result()
     desk.tracking.runs.delete(run_id).result()
     run, facts = desk.tracking.runs.get(run_id)
-    assert run.lifecycle == "deleted" and facts.params == {"a": "1"}
+    assert run.lifecycle == "deleted"
+    assert facts.params == {"a": "1"}
     evidence = desk.tracking.evidence
     writes = [
         lambda: evidence.log_metric(run_id, Metric("m", 1.0, 1)),
@@ -167,7 +170,9 @@ def test_batches_that_are_refused(desk, batch, phrase):
 def test_names_that_may_be_used(desk, name):
     run_id = desk.run(metrics=[(name, 1.0, 1)], params=[(name, "1")], tags=[(name, "1")])
     facts = desk.facts(run_id)
-    assert facts.metrics[0].key == name and facts.params == {name: "1"} and facts.tags[name] == "1"
+    assert facts.metrics[0].key == name
+    assert facts.params == {name: "1"}
+    assert facts.tags[name] == "1"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +280,8 @@ def test_tags_replace_and_rename(desk):
     run_id = desk.run(tags=[("a", "1"), ("a", "2")])
     desk.tracking.evidence.set_tag(run_id, "mlflow.runName", "named by tag").result()
     run, facts = desk.tracking.runs.get(run_id)
-    assert facts.tags["a"] == "2" and run.name == "named by tag"
+    assert facts.tags["a"] == "2"
+    assert run.name == "named by tag"
     desk.tracking.runs.delete_tag(run_id, "a").result()
     with pytest.raises(NotFound, match="No tag with name: a"):
         desk.tracking.runs.delete_tag(run_id, "a").result()
