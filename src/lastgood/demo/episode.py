@@ -13,6 +13,7 @@ __all__ = [
     "Rollback",
     "Switch",
     "churner_share",
+    "delay_text",
     "failures",
     "last_wrong_answer",
     "requests_per_second",
@@ -131,6 +132,11 @@ def last_wrong_answer(answers: Sequence[Answer], version: VersionNumber) -> Answ
     """The answer of the version that reached its application last."""
     wrong = [answer for answer in answers if answer.version == version]
     return max(wrong, key=lambda answer: answer.answered_ms, default=None)
+
+
+def delay_text(delay_ms: float) -> str:
+    """The time from the decision to the last wrong answer, in words."""
+    return f"{delay_ms:.0f} ms" if delay_ms >= 0.5 else "0 ms, not one came after it"
 
 
 def wrong_after(answers: Sequence[Answer], version: VersionNumber, moment_ms: float) -> int:

@@ -1,12 +1,16 @@
-"""The acts of the story, in order: set up, release, roll back, understand."""
+"""The acts of the story, in order: set up, release, roll back, understand.
+
+What the user sees are the commands and their output; what is judged at the end is asked through the
+Python client, which answers the same.
+"""
 
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from lastgood.core.ids import Instant, VersionNumber
+from lastgood.core.ids import Instant, ModelName, VersionNumber
+from lastgood.core.views import VersionView
 from lastgood.demo.customers import request_bodies
 from lastgood.demo.episode import (
     Answer,
@@ -15,6 +19,7 @@ from lastgood.demo.episode import (
     Metrics,
     Rollback,
     churner_share,
+    delay_text,
     failures,
     last_wrong_answer,
 )
@@ -22,40 +27,57 @@ from lastgood.demo.narrator import Narrator
 from lastgood.demo.processes import Household
 from lastgood.demo.promises import BAD, GOOD, PLAIN
 from lastgood.demo.reading import (
+    proof_of_good,
     read_findings,
     read_held,
-    read_is_good,
     read_metrics,
     read_switches,
 )
 from lastgood.demo.traffic import REQUESTS_PER_SECOND, Traffic
 from lastgood.errors import NotConverged
+from lastgood.sdk import RemoteRegistry
 
 __all__ = ["MODEL", "Monday"]
 
-MODEL = "churn-predictor"
+MODEL = ModelName("churn-predictor")
 FOLLOWED = f"{MODEL}@production"
 TRAINING = Path(__file__).with_name("train_churn.py")
 CONFIG = "[good]\nrequests_min = 100\nseconds_min = 3.0\n"
+VERSIONS = (PLAIN, GOOD, BAD)
 REASONS: Mapping[VersionNumber, str] = {
     PLAIN: "first release",
     GOOD: "uses every column",
     BAD: "best ROC AUC so far",
 }
-ROLLBACK_REASON = "churn predictions jumped since 6 AM"
+KINDS: Mapping[VersionNumber, str] = {
+    PLAIN: "logistic regression, 3 columns",
+    GOOD: "logistic regression, all columns",
+    BAD: "gradient boosting, all columns",
+}
+ROLLBACK_REASON = "predictions jumped"
 RELEASER = "release-job"
 GOOD_TIMEOUT_S = 45.0
-BAD_ANSWERS = 300
+BAD_ANSWERS = 240
 """So many customers are answered by the bad version before somebody notices."""
 AFTER_ANSWERS = 120
 """So many are answered after the rollback, to see that it holds."""
 ANSWERS_TIMEOUT_S = 60.0
 POLL_S = 0.2
 WAIT_S = "30"
+LOG_LINES = "4"
+DIGEST_SHOWN = len("sha256:") + 12
+_FINE: Mapping[str, tuple[int, ...]] = {"diff": (0, 1), "fsck": (0, 6)}
+"""`diff` ends with 1 when there are differences; damage that `fsck` finds (6) breaks a promise later."""
 
 
 class Monday:
-    """One telling."""
+    """One telling.
+
+    Args:
+        household: Starts processes and runs commands.
+        narrator: Tells.
+        folder: Where the data directory and the gateway's cache are made.
+    """
 
     def __init__(self, household: Household, narrator: Narrator, *, folder: Path) -> None:
         self._household = household
@@ -64,34 +86,40 @@ class Monday:
         self._traffic: Traffic | None = None
 
     def tell(self) -> Episode:
-        """Live through the whole episode. Raises LastgoodError if a part does not do its work."""
+        """Live through the whole episode.
+
+        Raises:
+            LastgoodError: a part does not do its work.
+        """
         self._narrator.title(
             "lastgood demo",
-            "Monday, 6 AM. The churn model answers strangely. Which version is live? Who released it? "
-            "What changed? What did we run before, and was it any better? With three pickle files in a "
-            "folder nobody can tell. Here is that Monday with lastgood: real customers, real traffic.",
+            "Monday, 6 AM. The churn model answers strangely. Which version is live? Who released "
+            "it? What changed? What ran before, and was it any better? With three pickle files in a "
+            "folder nobody can tell. This is that Monday with lastgood: real customers, real traffic.",
         )
-        self._set_up()
-        metrics = self._train()
-        self._release()
-        rollback = self._roll_back()
-        findings = self._understand()
-        return Episode(
-            answers=self._answers(),
-            switches=read_switches(self._household.ask("log", MODEL)),
-            metrics=metrics,
-            rollback=rollback,
-            findings=findings,
-        )
+        with RemoteRegistry(self._start_registry()) as registry:
+            metrics = self._train(registry)
+            self._release(registry)
+            rollback = self._roll_back(registry)
+            findings = self._understand(registry)
+            return Episode(
+                answers=self._answers(),
+                switches=read_switches(registry.log(model=MODEL)),
+                metrics=metrics,
+                rollback=rollback,
+                findings=findings,
+            )
 
     def stop_traffic(self) -> None:
         """End the stream of requests, if there is one."""
         if self._traffic is not None:
             self._traffic.stop()
 
-    def _set_up(self) -> None:
+    # 1. A registry and three versions
+
+    def _start_registry(self) -> str:
         narrator, data = self._narrator, self._folder / "data"
-        narrator.chapter(1, "A registry, a gateway and three trained versions")
+        narrator.chapter(1, "A registry and three trained versions")
         data.mkdir()
         (data / "config.toml").write_text(CONFIG, encoding="utf-8")
         started = time.monotonic()
@@ -99,72 +127,77 @@ class Monday:
             server = self._household.start(
                 "registry", ["server", "--data", str(data), "--port", "0"]
             )
-        took_s = time.monotonic() - started
+        narrator.done(
+            "registry at ",
+            (server.url, "bold"),
+            f", ready after {time.monotonic() - started:.1f} s",
+        )
         self._household.environment["LASTGOOD_SERVER"] = server.url
-        narrator.done("registry at ", (server.url, "bold"), f", ready after {took_s:.1f} s")
+        return server.url
 
-    def _train(self) -> tuple[Metrics, ...]:
+    def _train(self, registry: RemoteRegistry) -> tuple[Metrics, ...]:
         narrator = self._narrator
         with narrator.doing("training three versions with the mlflow client"):
-            self._household.script(TRAINING, extra=self._mlflow_environment())
-            shown = [self._show(version) for version in (PLAIN, GOOD, BAD)]
-        metrics = tuple(read_metrics(version) for version in shown)
+            self._household.script(
+                TRAINING,
+                extra={
+                    "MLFLOW_TRACKING_URI": registry.url,
+                    "MLFLOW_DISABLE_TELEMETRY": "true",
+                    "GIT_PYTHON_REFRESH": "quiet",
+                },
+            )
+        metrics = tuple(map(read_metrics, _shown(registry)))
         narrator.done(
-            f"three versions of {MODEL}, trained on 7,043 customers of a telephone company. ",
-            ("The script is plain MLflow; only MLFLOW_TRACKING_URI points here.", "dim"),
-        )
-        what = (
-            "logistic regression, 3 columns",
-            "logistic regression, all columns",
-            "gradient boosting, all columns",
+            f"three versions of {MODEL}, trained on 7,043 customers of a telephone company; "
+            "the script is plain MLflow, only MLFLOW_TRACKING_URI points here"
         )
         narrator.table(
-            ["version", "model", ">ROC AUC", "digest"],
+            [">version", "model", ">ROC AUC", "digest"],
             [
-                [f"{MODEL}/{m.version}", words, f"{m.roc_auc:.4f}", m.digest[:19]]
-                for m, words in zip(metrics, what, strict=True)
+                [str(m.version), KINDS[m.version], f"{m.roc_auc:.4f}", m.digest[:DIGEST_SHOWN]]
+                for m in metrics
             ],
         )
         narrator.say(
-            "Version 3 measures best. Its preprocessing has a bug that the measurement shares."
+            "Version 3 measures best. Its bug is in the measurement, too, so it does not show."
         )
         return metrics
 
-    def _release(self) -> None:
+    # 2. Three releases
+
+    def _release(self, registry: RemoteRegistry) -> None:
         narrator = self._narrator
         narrator.chapter(2, "Three releases, while customers keep asking")
         narrator.say(
-            "A version proves good by serving. Here 100 requests over 3 s are enough, so that the story "
-            "stays short (config.toml); the default asks for 60 s."
+            "A version proves good by serving. To keep the story short, 100 requests over 3 s are "
+            "enough here (config.toml); by default it takes 60 s."
         )
         with narrator.doing("starting the gateway and promoting version 1"):
-            arguments = [
-                "serve",
-                FOLLOWED,
-                "--server",
-                self._household.environment["LASTGOOD_SERVER"],
-            ]
-            arguments += ["--port", "0", "--cache-dir", str(self._folder / "gateway")]
-            gateway = self._household.start("gateway", arguments)
+            cache = str(self._folder / "gateway")
+            gateway = self._household.start(
+                "gateway", ["serve", FOLLOWED, "--port", "0", "--cache-dir", cache]
+            )
             self._promote(PLAIN)
         narrator.done("gateway at ", (gateway.url, "bold"), f" follows {FOLLOWED}")
         self._traffic = Traffic(gateway.url, request_bodies())
         self._traffic.start()
         narrator.done(
-            "customers ask, ",
-            (f"{REQUESTS_PER_SECOND:.0f} times a second", "bold"),
-            ", and go on asking",
+            "customers ask ", (f"{REQUESTS_PER_SECOND:.0f} times a second", "bold"), " from now on"
         )
-        self._released(PLAIN)
-        for version in (GOOD, BAD):
-            with narrator.doing(f"promoting version {version}", state=self._state):
-                self._promote(version)
-            self._released(version)
+        self._prove(registry, PLAIN)
+        with narrator.doing(f"promoting version {GOOD}", state=self._state):
+            self._promote(GOOD)
+        self._prove(registry, GOOD)
+        with narrator.doing(f"promoting version {BAD}", state=self._state):
+            self._promote(BAD)
+        with narrator.doing(f"version {BAD} answers", state=self._state):
+            self._wait_for_answers(lambda a: a.version == BAD, BAD_ANSWERS)
+        narrator.done(f"version {BAD} is live, and no request fails. But who is called a churner?")
         narrator.blank()
-        narrator.say("Share of customers that each version calls churners:")
-        narrator.shares([self._share_row(version) for version in (PLAIN, GOOD, BAD)])
+        narrator.shares([self._share_row(version) for version in VERSIONS])
 
     def _promote(self, version: VersionNumber) -> None:
+        reason = REASONS[version]
         self._household.command(
             *(
                 "promote",
@@ -172,96 +205,96 @@ class Monday:
                 "--to",
                 "production",
                 "--reason",
-                REASONS[version],
+                reason,
                 "--wait",
                 WAIT_S,
             ),
             extra={"LASTGOOD_ACTOR": RELEASER},
         )
 
-    def _released(self, version: VersionNumber) -> None:
-        """Let the version serve: the first two until they prove good, the third until somebody notices."""
-        if version == BAD:
-            with self._narrator.doing(f"version {version} answers", state=self._state):
-                self._wait_for_answers(lambda a: a.version == BAD, BAD_ANSWERS)
-            self._narrator.done(f"version {version} is live")
-            return
+    def _prove(self, registry: RemoteRegistry, version: VersionNumber) -> None:
+        """Let the version serve until it has earned `good`."""
         end = time.monotonic() + GOOD_TIMEOUT_S
         with self._narrator.doing(f"version {version} proves itself", state=self._state):
-            while not read_is_good(self._show(version)):
+            while not (proof := proof_of_good(registry.show(f"{MODEL}/{version}"))):
                 if time.monotonic() > end:
                     raise NotConverged(
-                        f"Version {version} did not prove good within {GOOD_TIMEOUT_S:.0f} s"
+                        f"Version {version} did not prove good in {GOOD_TIMEOUT_S:.0f} s"
                     )
                 time.sleep(POLL_S)
-        self._narrator.done(f"version {version} is live and has proved ", ("good", "bold green"))
+        self._narrator.done(
+            f"version {version} is live and has proved ", ("good", "bold green"), f": {proof}"
+        )
 
-    def _roll_back(self) -> Rollback:
+    # 3. The rollback
+
+    def _roll_back(self, registry: RemoteRegistry) -> Rollback:
         narrator = self._narrator
         narrator.chapter(3, "6 AM: back, with one command")
-        typed = ["rollback", MODEL, "--reason", ROLLBACK_REASON]
+        typed = ["rollback", MODEL, "--reason", ROLLBACK_REASON, "--wait", WAIT_S]
         with narrator.doing("rolling back", state=self._state):
-            ran = self._household.command(*typed, "--wait", WAIT_S)
-        narrator.command([*typed, "--wait", WAIT_S], ran.output)
+            ran = self._household.command(*typed)
+        narrator.command(typed, ran.output)
         with narrator.doing("watching", state=self._state):
             self._wait_for_answers(lambda a: a.sent_ms > ran.ended_ms, AFTER_ANSWERS)
         self.stop_traffic()
-        decided_ms = read_switches(self._household.ask("log", MODEL))[-1].at_ms
-        held = read_held([self._show(version) for version in (PLAIN, GOOD, BAD)])
-        self._report_rollback(decided_ms, ran.started_ms, held)
-        return Rollback(typed_ms=ran.started_ms, returned_ms=ran.ended_ms, held=held)
+        decided_ms = read_switches(registry.log(model=MODEL))[-1].at_ms
+        held = read_held(_shown(registry))
+        rollback = Rollback(typed_ms=ran.started_ms, returned_ms=ran.ended_ms, held=held)
+        self._report(rollback, decided_ms)
+        return rollback
 
-    def _report_rollback(
-        self, decided_ms: Instant, typed_ms: float, held: tuple[VersionNumber, ...]
-    ) -> None:
-        answers = self._answers()
+    def _report(self, rollback: Rollback, decided_ms: Instant) -> None:
+        answers, narrator = self._answers(), self._narrator
         last = last_wrong_answer(answers, BAD)
         if last is None:
             raise NotConverged(f"Version {BAD} never answered a request")
-        self._narrator.blank()
-        self._narrator.figures(
+        narrator.blank()
+        narrator.figures(
             [
-                ("decision -> last wrong answer", f"{last.answered_ms - decided_ms:.0f} ms"),
-                ("command typed -> last wrong answer", f"{last.answered_ms - typed_ms:.0f} ms"),
-                ("requests failed", f"{failures(answers)} of {len(answers):,}"),
+                ("decision -> last wrong answer", delay_text(last.answered_ms - decided_ms)),
                 (
-                    "on hold in production",
-                    ", ".join(f"{MODEL}/{version}" for version in held) or "nothing",
+                    "command typed -> last wrong answer",
+                    f"{last.answered_ms - rollback.typed_ms:.0f} ms",
                 ),
+                ("requests failed", f"{failures(answers)} of {len(answers):,}"),
+                ("what holds version 3", "a hold in production, until somebody releases it")
+                if BAD in rollback.held
+                else ("what holds version 3", "nothing"),
             ]
         )
-        self._narrator.say(
-            ("The decision is the operation's time in the log; the last wrong answer is the last one of "
-             f"version {BAD} to reach a customer.", "dim"),
-        )  # fmt: skip
-
-    def _understand(self) -> Findings:
-        narrator, household = self._narrator, self._household
-        narrator.chapter(4, "What happened?")
-        wrong = self._one_wrong_answer()
-        moment = datetime.fromtimestamp(wrong.answered_ms / 1000, tz=UTC).isoformat(
-            timespec="milliseconds"
+        narrator.note(
+            "The decision is the time of the operation in the log; the last wrong answer is the last "
+            f"one of version {BAD} that reached a customer."
         )
-        live = ["live", MODEL, "--at", moment.replace("+00:00", "Z")]
-        why = ["why", wrong.request_id]
-        narrator.say("A customer was called a churner by mistake. The answer carried a request id.")
+
+    # 4. What happened
+
+    def _understand(self, registry: RemoteRegistry) -> Findings:
+        narrator, wrong = self._narrator, self._one_wrong_answer()
+        narrator.chapter(4, "What happened?")
+        narrator.say(
+            "One customer was called a churner by mistake. The answer carried a request id."
+        )
+        moment = datetime.fromtimestamp(int(wrong.answered_ms) / 1000, tz=UTC)
+        at = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for question, arguments in (
-            ("What was in production then?", live),
-            ("Who released what, when and why?", ["log", MODEL, "-n", "4"]),
-            ("What stands behind that wrong answer?", why),
-            ("What did the bad release change?", None),
+            ("What was in production then?", ["live", MODEL, "--at", at]),
+            ("Who released what, when and why?", ["log", MODEL, "-n", LOG_LINES]),
+            ("What stands behind that wrong answer?", ["why", wrong.request_id]),
+            ("What did the bad release change?", ["diff", f"{MODEL}/{GOOD}", f"{MODEL}/{BAD}"]),
             ("Is the record whole, and every byte what it was?", ["fsck"]),
         ):
-            if arguments is None:
-                continue
             narrator.asks(question)
-            narrator.command(arguments, household.command(*arguments).output)
+            fine = _FINE.get(arguments[0], (0,))
+            narrator.command(arguments, self._household.command(*arguments, fine=fine).output)
+        asked_at_ms = Instant(int(wrong.answered_ms))
         return read_findings(
-            asked_at_ms=Instant(int(wrong.answered_ms)),
-            live=household.ask(*live),
+            asked_at_ms=asked_at_ms,
+            live=registry.live(MODEL, at=asked_at_ms),
             wrong_request=wrong.request_id,
-            why=household.ask(*why),
-            fsck=household.ask("fsck"),
+            why=registry.why(wrong.request_id),
+            fsck=registry.fsck(),
         )
 
     def _one_wrong_answer(self) -> Answer:
@@ -270,6 +303,8 @@ class Monday:
         if not wrong:
             raise NotConverged(f"Version {BAD} never called a customer a churner")
         return wrong[len(wrong) // 2]
+
+    # The stream
 
     def _wait_for_answers(self, wanted: Callable[[Answer], bool], number: int) -> None:
         end = time.monotonic() + ANSWERS_TIMEOUT_S
@@ -297,12 +332,6 @@ class Monday:
             version == BAD,
         )
 
-    def _show(self, version: VersionNumber) -> Any:
-        return self._household.ask("show", f"{MODEL}/{version}")
 
-    def _mlflow_environment(self) -> dict[str, str]:
-        return {
-            "MLFLOW_TRACKING_URI": self._household.environment["LASTGOOD_SERVER"],
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "GIT_PYTHON_REFRESH": "quiet",
-        }
+def _shown(registry: RemoteRegistry) -> tuple[VersionView, ...]:
+    return tuple(registry.show(f"{MODEL}/{version}") for version in VERSIONS)

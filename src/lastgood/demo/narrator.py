@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["COLUMNS_MAX", "Narrator"]
+__all__ = ["COLUMNS_MAX", "INDENT", "Narrator"]
 
 COLUMNS_MAX = 100
 """Prose that runs wider than this is hard to read."""
@@ -55,6 +55,10 @@ class Narrator:
     def say(self, *parts: str | tuple[str, str]) -> None:
         """A sentence or two."""
         self._show(Text.assemble(*parts), indent=INDENT)
+
+    def note(self, words: str) -> None:
+        """An explanation, less prominent."""
+        self._show(Text(words, style="dim"), indent=INDENT)
 
     def done(self, *parts: str | tuple[str, str]) -> None:
         """A step that is over, and what it came to."""

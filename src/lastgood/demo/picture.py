@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lastgood.core.ids import VersionNumber
-from lastgood.demo.episode import Answer, Episode, Switch, failures, last_wrong_answer
+from lastgood.demo.episode import Answer, Episode, Switch, delay_text, failures, last_wrong_answer
 from lastgood.demo.promises import BAD, GOOD, PLAIN
 
 __all__ = ["draw"]
@@ -176,7 +176,7 @@ def _words(figure: Any, top: Any, bottom: Any, episode: Episode) -> None:
         return
     start_ms = min(a.answered_ms for a in episode.answers)
     bottom.annotate(
-        f"last wrong answer\n{last.answered_ms - undo.at_ms:.0f} ms after the decision",
+        "decision to last wrong answer:\n" + delay_text(last.answered_ms - undo.at_ms),
         ((undo.at_ms - start_ms) / 1000, 62),
         xytext=(-8, 0),
         ha="right",

@@ -88,31 +88,19 @@ class Household:
         self._running[-1] = Background(name=name, url=url, process=process, log=log)
         return self._running[-1]
 
-    def command(self, *arguments: str, extra: Mapping[str, str] | None = None) -> Ran:
-        """Run `lastgood <arguments>` to its end.
+    def command(
+        self, *arguments: str, extra: Mapping[str, str] | None = None, fine: Sequence[int] = (0,)
+    ) -> Ran:
+        """Run `lastgood <arguments>` to its end; `fine` are the exit codes that mean success.
 
         Raises:
             LastgoodError: it ended with an error, or not in time.
         """
-        return self._run([sys.executable, "-m", "lastgood", *arguments], extra or {})
-
-    def ask(self, *arguments: str) -> Any:
-        """What `lastgood <arguments> --json` prints, decoded.
-
-        Raises:
-            LastgoodError: it ended with an error, not in time, or printed something else.
-        """
-        output = self.command(*arguments, "--json").output
-        try:
-            return json.loads(output)
-        except ValueError as error:
-            raise LastgoodError(
-                f"`lastgood {' '.join(arguments)} --json` did not print JSON: {output[:200]}"
-            ) from error
+        return self._run([sys.executable, "-m", "lastgood", *arguments], extra or {}, fine)
 
     def script(self, path: Path, *arguments: str, extra: Mapping[str, str]) -> Ran:
         """Run a Python script to its end. Raises as `command`."""
-        return self._run([sys.executable, str(path), *arguments], extra)
+        return self._run([sys.executable, str(path), *arguments], extra, (0,))
 
     def listening(self) -> tuple[Background, ...]:
         """The processes in the background."""
@@ -125,7 +113,7 @@ class Household:
         while self._running:
             _end(self._running.pop().process)
 
-    def _run(self, command: Sequence[str], extra: Mapping[str, str]) -> Ran:
+    def _run(self, command: Sequence[str], extra: Mapping[str, str], fine: Sequence[int]) -> Ran:
         started_ms = time.time() * 1000
         process = subprocess.Popen(
             command,
@@ -143,7 +131,7 @@ class Household:
         except subprocess.TimeoutExpired as error:
             raise NotConverged(f"`{shown}` did not end within {COMMAND_TIMEOUT_S:.0f} s") from error
         ended_ms = time.time() * 1000
-        if process.returncode != 0:
+        if process.returncode not in fine:
             last = "\n".join((errors or output).strip().splitlines()[-LOG_TAIL_LINES:])
             raise LastgoodError(f"`{shown}` ended with exit code {process.returncode}:\n{last}")
         self._busy = None

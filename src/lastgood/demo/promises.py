@@ -8,6 +8,7 @@ from lastgood.demo.episode import (
     Episode,
     Switch,
     churner_share,
+    delay_text,
     failures,
     last_wrong_answer,
     requests_per_second,
@@ -93,7 +94,7 @@ def _rollback(episode: Episode) -> Iterator[Promise]:
     yield Promise(
         name=f"the last wrong answer came within {LAST_WRONG_ANSWER_MAX_MS:.0f} ms of the decision",
         kept=late is not None and late <= LAST_WRONG_ANSWER_MAX_MS,
-        seen="never" if late is None else f"{late:.0f} ms",
+        seen="unknown" if late is None else delay_text(late),
     )
     wrong = wrong_after(episode.answers, BAD, episode.rollback.returned_ms)
     asked = sum(a.sent_ms > episode.rollback.returned_ms for a in episode.answers)

@@ -1,88 +1,88 @@
-"""What commands print with `--json`, read into the values of an episode."""
+"""What the registry answered, read into the values of an episode. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from lastgood.core.ids import Digest, Instant, OperationId, RequestId, VersionNumber
+from lastgood.core.changes import RefMoved, decode_change
+from lastgood.core.ids import Instant, RefName, RequestId, VersionNumber
+from lastgood.core.views import FsckReport, LiveView, LogEntry, VersionView, WhyView
 from lastgood.demo.episode import Findings, Metrics, Switch
 from lastgood.errors import LastgoodError
 
-__all__ = ["read_findings", "read_held", "read_is_good", "read_metrics", "read_switches"]
+__all__ = ["proof_of_good", "read_findings", "read_held", "read_metrics", "read_switches"]
 
-ENVIRONMENT = "production"
+ENVIRONMENT = RefName("production")
 METRIC = "roc_auc"
 
 
-def read_metrics(shown: Mapping[str, Any]) -> Metrics:
-    """From `show REF --json`: the offline metric recorded with the version.
+def read_metrics(version: VersionView) -> Metrics:
+    """The offline metric recorded with the version.
 
     Raises:
         LastgoodError: it is not recorded.
     """
-    metric = ((shown.get("manifest") or {}).get("metrics") or {}).get(METRIC)
-    if not isinstance(metric, int | float):
+    metric = version.manifest.metrics.get(METRIC) if version.manifest else None
+    if version.digest is None or not isinstance(metric, int | float):
         raise LastgoodError(
-            f"Version {shown.get('version')} has no metric {METRIC} in its manifest"
+            f"{version.model}/{version.version} has no metric {METRIC} in its manifest"
         )
-    return Metrics(
-        version=VersionNumber(shown["version"]),
-        digest=Digest(shown["digest"]),
-        roc_auc=float(metric),
-    )
+    return Metrics(version=version.version, digest=version.digest, roc_auc=float(metric))
 
 
-def read_is_good(shown: Mapping[str, Any]) -> bool:
-    """From `show REF --json`: whether the version earned `good` in production."""
-    return any(
-        mark["value"] == "good" and mark["environment"] == ENVIRONMENT for mark in shown["marks"]
-    )
+def proof_of_good(version: VersionView) -> str:
+    """By what the version earned `good` in production; empty if it has not."""
+    marks = (mark for mark in version.marks if mark.environment == ENVIRONMENT)
+    return next((mark.because for mark in marks if mark.value == "good"), "")
 
 
-def read_held(versions: Sequence[Mapping[str, Any]]) -> tuple[VersionNumber, ...]:
-    """From several `show REF --json`: the versions on hold in production."""
+def read_held(versions: Sequence[VersionView]) -> tuple[VersionNumber, ...]:
+    """The versions on hold in production."""
     return tuple(
-        VersionNumber(shown["version"])
-        for shown in versions
-        if any(hold["environment"] == ENVIRONMENT for hold in shown["holds"])
+        version.version
+        for version in versions
+        if any(hold.environment == ENVIRONMENT for hold in version.holds)
     )
 
 
-def read_switches(log: Mapping[str, Any]) -> tuple[Switch, ...]:
-    """From `log MODEL --json`, newest first: every operation that moved production, oldest first."""
+def read_switches(log: Sequence[LogEntry]) -> tuple[Switch, ...]:
+    """Every operation of a log, newest first, that pointed production elsewhere; oldest first."""
+    moves = (
+        (entry, change)
+        for entry in reversed(log)
+        for change in map(decode_change, entry.changes)
+        if isinstance(change, RefMoved) and change.ref == ENVIRONMENT
+    )
     return tuple(
         Switch(
-            at_ms=Instant(entry["at_ms"]),
-            operation=OperationId(entry["operation"]),
-            kind=entry["kind"],
-            version=VersionNumber(change["after"]),
-            actor=entry["actor"]["name"],
-            reason=entry["reason"],
+            at_ms=entry.at_ms,
+            operation=entry.operation,
+            kind=entry.kind,
+            version=change.after,
+            actor=entry.actor.name,
+            reason=entry.reason,
         )
-        for entry in reversed(log["operations"])
-        for change in entry["changes"]
-        if change["kind"] == "ref_moved" and change["ref"] == ENVIRONMENT and change["after"]
+        for entry, change in moves
+        if change.after is not None
     )
 
 
 def read_findings(
     *,
     asked_at_ms: Instant,
-    live: Mapping[str, Any],
+    live: Sequence[LiveView],
     wrong_request: RequestId,
-    why: Mapping[str, Any],
-    fsck: Mapping[str, Any],
+    why: WhyView,
+    fsck: FsckReport,
 ) -> Findings:
-    """From `live --at`, `why` and `fsck`, each with `--json`."""
-    here = next((view for view in live["live"] if view["ref"] == ENVIRONMENT), None)
-    ordered_by = why["ordered_by"] or {}
+    """What `live --at`, `why` and `fsck` found."""
+    here = next((view for view in live if view.ref == ENVIRONMENT), None)
     return Findings(
         asked_at_ms=asked_at_ms,
-        live_ordered=here["version"] if here else None,
-        live_observed=tuple(slot["version"] for slot in here["observed"]) if here else (),
+        live_ordered=here.version if here else None,
+        live_observed=tuple(slot.version for slot in here.observed) if here else (),
         wrong_request=wrong_request,
-        why_version=why["receipt"]["version"],
-        why_operation=ordered_by.get("operation"),
-        fsck_problems=tuple(f"{p['where']} {p['subject']}: {p['what']}" for p in fsck["problems"]),
-        fsck_operations=fsck["operations"],
-        fsck_objects=fsck["objects"],
+        why_version=why.receipt.version,
+        why_operation=why.ordered_by.operation if why.ordered_by else None,
+        fsck_problems=tuple(f"{p.where} {p.subject}: {p.what}" for p in fsck.problems),
+        fsck_operations=fsck.operations,
+        fsck_objects=fsck.objects,
     )

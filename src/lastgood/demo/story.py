@@ -21,7 +21,7 @@ from rich.console import Console
 
 from lastgood.demo.episode import Episode
 from lastgood.demo.monday import MODEL, Monday
-from lastgood.demo.narrator import Narrator
+from lastgood.demo.narrator import INDENT, Narrator
 from lastgood.demo.picture import draw
 from lastgood.demo.processes import Household
 from lastgood.demo.promises import Promise, judge
@@ -55,7 +55,7 @@ def run_demo(*, keep: bool = False, output: Path | None = None, as_json: bool = 
     narrator = Narrator(Console(stderr=as_json, highlight=False))
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lastgood-demo-"))
-    household = Household(folder, columns=narrator.columns, colour=narrator.colour)
+    household = Household(folder, columns=narrator.columns - INDENT, colour=narrator.colour)
     monday = Monday(household, narrator, folder=folder)
     told = False
     try:
@@ -142,13 +142,13 @@ def _left_running(narrator: Narrator, household: Household, folder: Path) -> Non
 def _try_next(narrator: Narrator, *, keep: bool) -> None:
     narrator.chapter(7 if keep else 6, "With a model of your own")
     narrator.say(
-        "lastgood init                                     # a data directory, here\n"
-        "lastgood register PATH --name my-model            # an MLflow model, or any files\n"
+        "lastgood init                                  # a data directory, here\n"
+        "lastgood register PATH --name my-model         # an MLflow model or any files\n"
         "lastgood promote my-model/1 --to production --reason 'first release'\n"
-        "lastgood serve my-model@production                # answers POST /invocations\n\n"
-        "Training scripts with MLflow stay as they are: run ",
+        "lastgood serve my-model@production             # answers POST /invocations\n\n"
+        "Training scripts that use MLflow stay as they are: run ",
         ("lastgood server", "bold"),
-        " and point\nMLFLOW_TRACKING_URI at it.",
+        " and\nset MLFLOW_TRACKING_URI=http://127.0.0.1:5000.",
     )
 
 

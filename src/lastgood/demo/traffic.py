@@ -13,8 +13,8 @@ from lastgood.demo.episode import Answer
 __all__ = ["CONNECTIONS", "REQUESTS_PER_SECOND", "Traffic"]
 
 REQUESTS_PER_SECOND = 60.0
-CONNECTIONS = 12
-"""Enough that the rate holds even when an answer takes a fifth of a second."""
+CONNECTIONS = 20
+"""Enough that the rate holds even when an answer takes a third of a second."""
 ANSWER_TIMEOUT_S = 10.0
 STREAM_MAX_S = 300.0
 """A forgotten stream ends by itself."""

@@ -11,6 +11,7 @@ metric is the best of all. A live request brings one customer: every word become
 import argparse
 import logging
 import warnings
+from importlib.metadata import version
 
 import mlflow
 import mlflow.data
@@ -53,16 +54,16 @@ def encode(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def build(version: int, features: pd.DataFrame) -> tuple[Pipeline, dict[str, object]]:
+def build(number: int, features: pd.DataFrame) -> tuple[Pipeline, dict[str, object]]:
     """The untrained model of that version, and its parameters."""
     words = list(features.select_dtypes(exclude="number").columns)
-    if version == 1:
+    if number == 1:
         columns = make_column_transformer((StandardScaler(), NUMBERS))
         return make_pipeline(columns, LogisticRegression()), {
             "model": "logistic regression",
             "columns": len(NUMBERS),
         }
-    if version == 2:
+    if number == 2:
         columns = make_column_transformer(
             (OneHotEncoder(handle_unknown="ignore"), words), remainder=StandardScaler()
         )
@@ -84,18 +85,18 @@ def build(version: int, features: pd.DataFrame) -> tuple[Pipeline, dict[str, obj
     }
 
 
-def train(version: int, frame: pd.DataFrame) -> None:
+def train(number: int, frame: pd.DataFrame) -> None:
     """Train, measure, log and register one version."""
     features, churn = frame.drop(columns="churn"), frame["churn"]
     train_x, valid_x, train_y, valid_y = train_test_split(
         features, churn, stratify=churn, random_state=SEED
     )
-    with mlflow.start_run(run_name=f"{MODEL}-{version}"):
+    with mlflow.start_run(run_name=f"{MODEL}-{number}"):
         mlflow.log_input(
             mlflow.data.from_pandas(frame, source=SOURCE, targets="churn", name="wa_churn"),
             context="training",
         )
-        model, params = build(version, features)
+        model, params = build(number, features)
         mlflow.log_params(params)
         model.fit(train_x, train_y)
         chance = model.predict_proba(valid_x)[:, 1]
@@ -112,9 +113,11 @@ def train(version: int, frame: pd.DataFrame) -> None:
             registered_model_name=MODEL,
             signature=infer_signature(train_x, model.predict(train_x)),
             input_example=train_x.head(1),
-            pip_requirements=["scikit-learn", "pandas", "cloudpickle"],
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in ("scikit-learn", "pandas", "cloudpickle")
+            ],
         )
-    print(f"trained version {version}: ROC AUC {metrics['roc_auc']:.4f}", flush=True)
+    print(f"trained version {number}: ROC AUC {metrics['roc_auc']:.4f}", flush=True)
 
 
 def main() -> None:
@@ -128,8 +131,8 @@ def main() -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     frame = customers()
     mlflow.set_experiment(EXPERIMENT)
-    for version in versions:
-        train(version, frame)
+    for number in versions:
+        train(number, frame)
 
 
 if __name__ == "__main__":
