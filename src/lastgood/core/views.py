@@ -206,7 +206,8 @@ class LiveView:
     observed: tuple[ObservedSlot, ...]
     last_good: VersionNumber | None
     """The version a rollback would return to, None if there is none or it is not known for that moment."""
-    agrees: bool
+    agrees: bool | None
+    """Whether every gateway serves what is ordered; None if none was seen: that is unknown, not agreement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,7 @@ def _live_of(
         reason=operation.reason if operation else "",
         observed=observed,
         last_good=good.candidate.version if good and good.candidate else None,
-        agrees=all(slot.agrees for slot in observed),
+        agrees=all(slot.agrees for slot in observed) if observed else None,
     )
 
 

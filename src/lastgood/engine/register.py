@@ -107,6 +107,7 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
             kind="register", model=command.model, changes=(), summary="", reason=command.reason
         )
     number = next_number(tx, command.model)
+    count = len(command.manifest.files)
     registered = VersionRegistered(
         model=command.model,
         version=number,
@@ -122,6 +123,6 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
         kind="register",
         model=command.model,
         changes=(*creation, registered),
-        summary=f"{command.model}/{number} registered: {len(command.manifest.files)} files, {digest[:19]}",
+        summary=f"{command.model}/{number} registered: {count} file{'s' if count != 1 else ''}, {digest[:19]}",
         reason=command.reason,
     )
