@@ -21,7 +21,7 @@ from lastgood.engine.kernel import Kernel
 from lastgood.errors import InvalidInput, NotFound, Protected
 from lastgood.store.database import Connection
 from lastgood.store.tracking import artifacts as store
-from lastgood.store.tracking.rows import ArtifactRow
+from lastgood.store.tracking.artifacts import ArtifactRow
 
 __all__ = [
     "ArtifactWriter",

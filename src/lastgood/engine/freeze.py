@@ -9,7 +9,7 @@ from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_fac
 from lastgood.engine.tracking import Tracking
 from lastgood.errors import NotFound
 from lastgood.store.database import Connection
-from lastgood.store.tracking.rows import Run, RunFacts
+from lastgood.core.tracking import Run, RunFacts
 
 __all__ = ["FreezeOrder", "freeze_manifest"]
 

@@ -15,7 +15,7 @@ from lastgood.engine.resolve import Found, find
 from lastgood.engine.tracking import Tracking
 from lastgood.errors import InvalidInput, NotFound, TooLarge
 from lastgood.store.database import Connection
-from lastgood.store.tracking.rows import LoggedModel
+from lastgood.core.tracking import LoggedModel
 
 __all__ = ["Resolved", "SourceClaim", "resolve_source"]
 

@@ -15,9 +15,9 @@ from lastgood.api.mlflow.wire import (
     enum_name,
     reply,
 )
+from lastgood.core.tracking import LoggedModel
 from lastgood.engine.tracking.logged_models import STATUSES, NewModel
 from lastgood.engine.tracking.searches import DatasetFilter, ModelOrder, ModelQuery
-from lastgood.store.tracking.rows import LoggedModel
 
 __all__ = ["ROUTES"]
 

@@ -14,8 +14,8 @@ from lastgood.api.mlflow.wire import (
     empty_reply,
     reply,
 )
+from lastgood.core.tracking import Metric
 from lastgood.engine.tracking.evidence import Batch
-from lastgood.store.tracking.rows import Metric
 
 __all__ = ["ROUTES"]
 

@@ -27,9 +27,9 @@ from lastgood.api.mlflow.wire import (
     enum_name,
     reply,
 )
+from lastgood.core.tracking import ModelLink, Run, RunFacts
 from lastgood.engine.tracking.runs import STATUSES, NewRun, RunUpdate
 from lastgood.engine.tracking.searches import Page, Query
-from lastgood.store.tracking.rows import ModelLink, Run, RunFacts
 
 __all__ = ["ROUTES"]
 

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from lastgood.api.mlflow.wire import Int64
-from lastgood.errors import InvalidInput
-from lastgood.store.tracking.rows import (
+from lastgood.core.tracking import (
     Dataset,
     DatasetInput,
     Experiment,
@@ -17,6 +16,7 @@ from lastgood.store.tracking.rows import (
     Run,
     RunFacts,
 )
+from lastgood.errors import InvalidInput
 
 __all__ = [
     "DatasetInputShape",

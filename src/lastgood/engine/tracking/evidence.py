@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from lastgood.core.tracking import DatasetInput, Metric, ModelLink, Run
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.runs import RUN_NAME_TAG, active_run
@@ -15,7 +16,6 @@ from lastgood.store.database import Connection
 from lastgood.store.tracking import inputs as input_store
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking import runs as run_store
-from lastgood.store.tracking.rows import DatasetInput, Metric, ModelLink, Run
 
 __all__ = ["Batch", "Evidence"]
 

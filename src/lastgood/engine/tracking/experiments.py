@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
+from lastgood.core.tracking import ACTIVE, DELETED, Experiment
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.errors import AlreadyExists, NotFound
 from lastgood.store.database import Connection
 from lastgood.store.tracking import experiments as store
 from lastgood.store.tracking import runs as run_store
-from lastgood.store.tracking.rows import ACTIVE, DELETED, Experiment
 
 __all__ = ["Experiments"]
 

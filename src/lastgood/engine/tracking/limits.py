@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lastgood.core.ids import printable
+from lastgood.core.tracking import ACTIVE, DatasetInput, Metric
 from lastgood.errors import InvalidInput, NotFound
-from lastgood.store.tracking.rows import ACTIVE, DatasetInput, Metric
 
 __all__ = [
     "check_active",

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from lastgood.core.tracking import ACTIVE, DELETED, Run, RunFacts
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.names import random_name
@@ -12,7 +13,6 @@ from lastgood.errors import InvalidInput, NotFound
 from lastgood.store.database import Connection
 from lastgood.store.tracking import experiments as experiment_store
 from lastgood.store.tracking import runs as store
-from lastgood.store.tracking.rows import ACTIVE, DELETED, Run, RunFacts
 
 __all__ = [
     "RUN_NAME_TAG",

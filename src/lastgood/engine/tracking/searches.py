@@ -6,6 +6,15 @@ from typing import Generic, TypeVar
 
 from lastgood.core.filter_parser import parse_filter, parse_order
 from lastgood.core.filters import Clause
+from lastgood.core.tracking import (
+    ACTIVE,
+    DELETED,
+    Experiment,
+    LoggedModel,
+    Metric,
+    Run,
+    RunFacts,
+)
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.pages import decode_token, encode_token
@@ -20,15 +29,6 @@ from lastgood.store.tracking.model_search import (
     ModelOrder,
     ModelPaging,
     search_models,
-)
-from lastgood.store.tracking.rows import (
-    ACTIVE,
-    DELETED,
-    Experiment,
-    LoggedModel,
-    Metric,
-    Run,
-    RunFacts,
 )
 from lastgood.store.tracking.search import Paging, search_experiments, search_runs
 

@@ -1,5 +1,6 @@
 """One place that holds the verbs of tracking, and what registering asks of it."""
 
+from lastgood.core.tracking import LoggedModel, Run, RunFacts
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking.evidence import Evidence
 from lastgood.engine.tracking.experiments import Experiments
@@ -7,7 +8,6 @@ from lastgood.engine.tracking.logged_models import LoggedModels, logged_model
 from lastgood.engine.tracking.runs import Runs, full_run
 from lastgood.engine.tracking.searches import Searches
 from lastgood.store.database import Connection
-from lastgood.store.tracking.rows import LoggedModel, Run, RunFacts
 
 __all__ = ["Tracking"]
 

@@ -1,15 +1,16 @@
 """The mutable artifacts of runs: a path names the digest of an object."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from lastgood.store.database import Connection
 from lastgood.store.schema import artifacts, versions
-from lastgood.store.tracking.rows import ArtifactRow
 
 __all__ = [
+    "ArtifactRow",
     "artifact_at",
     "artifacts_in",
     "artifacts_under",
@@ -22,6 +23,16 @@ __all__ = [
 ]
 
 _AFTER_SLASH = chr(ord("/") + 1)  # 'd/' <= x < 'd0' are exactly the paths inside d
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A mutable file under the artifact root."""
+
+    path: str
+    digest: str
+    size: int
+
 
 _c = artifacts.c
 _ROW = (_c.path, _c.digest, _c.size)

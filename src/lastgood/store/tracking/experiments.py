@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from lastgood.core.tracking import Experiment
 from lastgood.store.database import Connection
 from lastgood.store.schema import experiment_tags, experiments
-from lastgood.store.tracking.rows import Experiment
 
 __all__ = [
     "EXPERIMENT_COLUMNS",

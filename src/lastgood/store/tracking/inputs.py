@@ -6,9 +6,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from lastgood.core.tracking import DatasetInput, ModelLink
 from lastgood.store.database import Connection
 from lastgood.store.schema import datasets, run_datasets, run_models
-from lastgood.store.tracking.rows import DatasetInput, ModelLink
 
 __all__ = ["add_dataset_inputs", "add_model_links"]
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from lastgood.core.tracking import LoggedModel, ModelMetric
 from lastgood.store.database import Connection
 from lastgood.store.schema import (
     logged_model_metrics,
@@ -13,7 +14,6 @@ from lastgood.store.schema import (
     logged_model_tags,
     logged_models,
 )
-from lastgood.store.tracking.rows import LoggedModel, ModelMetric
 
 __all__ = [
     "MODEL_COLUMNS",

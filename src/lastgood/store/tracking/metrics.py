@@ -1,5 +1,6 @@
 """Metrics: every point once, and the latest of each key."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from lastgood.core.tracking import Metric
 from lastgood.store.database import Connection
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
 from lastgood.store.tracking.bulk import Bulk, Row
-from lastgood.store.tracking.rows import Metric, nan_as_flag
 
 __all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
 
@@ -53,7 +54,7 @@ _history_after = _history_page.where(
 
 def add_metrics(tx: Connection, run_id: str, points: Sequence[Metric]) -> None:
     """Store points; of each key the greatest (step, time, value) becomes its latest."""
-    rows = [(run_id, p.key, p.at_ms, p.step, *nan_as_flag(p.value)) for p in points]
+    rows = [(run_id, p.key, p.at_ms, p.step, *_nan_as_flag(p.value)) for p in points]
     _add.run(tx, rows)
     _keep_latest.run(tx, rows if len(rows) == 1 else _latest_of(rows))
 
@@ -98,7 +99,7 @@ def history(
 
 
 def _row(run_id: str, point: Metric) -> dict[str, Any]:
-    value, is_nan = nan_as_flag(point.value)
+    value, is_nan = _nan_as_flag(point.value)
     return {
         "run_id": run_id,
         "key": point.key,
@@ -121,3 +122,8 @@ def _latest_of(rows: Sequence[Row]) -> list[Row]:
 def _rank(row: Row) -> Row:
     _, _, at_ms, step, value, _ = row
     return step, at_ms, value
+
+
+def _nan_as_flag(value: float) -> tuple[float, bool]:
+    # SQLite makes NULL of NaN, and NULL has no place in a key.
+    return (0.0, True) if math.isnan(value) else (value, False)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from lastgood.core.filters import Clause
 from lastgood.core.ids import printable
+from lastgood.core.tracking import DELETED, LoggedModel
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.schema import (
@@ -27,7 +28,6 @@ from lastgood.store.tracking.clauses import (
 )
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
 from lastgood.store.tracking.logged_models import MODEL_COLUMNS, models_from
-from lastgood.store.tracking.rows import DELETED, LoggedModel
 
 __all__ = ["DatasetFilter", "ModelOrder", "ModelPaging", "search_models"]
 

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
 from lastgood.store.database import Connection
 from lastgood.store.schema import (
     datasets,
@@ -17,7 +18,6 @@ from lastgood.store.schema import (
     run_tags,
     runs,
 )
-from lastgood.store.tracking.rows import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
 
 __all__ = [
     "RUN_COLUMNS",

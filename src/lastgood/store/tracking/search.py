@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from lastgood.core.filters import Clause, Order
 from lastgood.core.ids import printable
+from lastgood.core.tracking import Experiment, Run, RunFacts
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.schema import (
@@ -31,7 +32,6 @@ from lastgood.store.tracking.clauses import (
 )
 from lastgood.store.tracking.experiments import EXPERIMENT_COLUMNS, experiments_from
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
-from lastgood.store.tracking.rows import Experiment, Run, RunFacts
 from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
 
 __all__ = ["Paging", "search_experiments", "search_runs"]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pytest
 
 from lastgood.core.ids import Instant
+from lastgood.core.tracking import Metric
 from lastgood.engine.open import Engine, init_data_directory, open_engine
 from lastgood.engine.tracking import Tracking
 from lastgood.engine.tracking.evidence import Batch
 from lastgood.engine.tracking.runs import NewRun
 from lastgood.engine.tracking.searches import Query
-from lastgood.store.tracking.rows import Metric
 
 
 @dataclass

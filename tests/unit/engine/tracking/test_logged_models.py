@@ -2,10 +2,10 @@
 
 import pytest
 
+from lastgood.core.tracking import Metric
 from lastgood.engine.tracking.logged_models import NewModel
 from lastgood.engine.tracking.searches import DatasetFilter, ModelOrder, ModelQuery
 from lastgood.errors import InvalidInput, NotFound
-from lastgood.store.tracking.rows import Metric
 
 
 @pytest.fixture

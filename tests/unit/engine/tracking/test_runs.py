@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink
 from lastgood.engine.tracking.runs import NewRun, RunUpdate
 from lastgood.errors import InvalidInput, NotFound
-from lastgood.store.tracking.rows import Dataset, DatasetInput, Metric, ModelLink
 
 
 def make(desk, **options):

@@ -1,12 +1,10 @@
-"""What tracking stores, as values."""
+"""What tracking knows of experiments, runs and logged models, as values."""
 
-import math
 from dataclasses import dataclass, field
 
 __all__ = [
     "ACTIVE",
     "DELETED",
-    "ArtifactRow",
     "Dataset",
     "DatasetInput",
     "Experiment",
@@ -16,7 +14,6 @@ __all__ = [
     "ModelMetric",
     "Run",
     "RunFacts",
-    "nan_as_flag",
 ]
 
 ACTIVE = "active"
@@ -135,17 +132,3 @@ class LoggedModel:
     tags: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactRow:
-    """A mutable file under the artifact root."""
-
-    path: str
-    digest: str
-    size: int
-
-
-def nan_as_flag(value: float) -> tuple[float, bool]:
-    """A value as it is stored: NULL, which SQLite makes of NaN, has no place in a key."""
-    return (0.0, True) if math.isnan(value) else (value, False)
