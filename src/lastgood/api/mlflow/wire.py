@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from lastgood.api.services import Services
 from lastgood.core.ids import printable
-from lastgood.errors import AlreadyExists, InvalidInput, LastgoodError
+from lastgood.errors import AlreadyExists, InvalidInput, LastgoodError, TooLarge
 
 __all__ = [
     "Handler",
@@ -34,6 +34,7 @@ __all__ = [
     "empty_reply",
     "enum_name",
     "error_reply",
+    "invalid_value",
     "reply",
 ]
 
@@ -139,8 +140,8 @@ async def done(future: "Future[T]") -> T:
 def error_reply(error: LastgoodError) -> Response:
     """The error as MLflow's clients expect it: two keys, the code and the sentence."""
     message = f"{error.message}. {error.hint}" if error.hint else error.message
-    # MLflow answers 400 where the name is taken; its clients compare the code, some scripts the status.
-    status = 400 if isinstance(error, AlreadyExists) else error.http_status
+    # MLflow answers 400 where a name is taken or a value is too long; some scripts compare the status.
+    status = 400 if isinstance(error, AlreadyExists | TooLarge) else error.http_status
     return JsonReply(_encoder.encode({"error_code": error.mlflow_code, "message": message}), status)
 
 
@@ -156,9 +157,13 @@ def enum_name(value: str | int, names: Mapping[int, str], *, parameter: str) -> 
         return names[value]
     if isinstance(value, str) and value in names.values():
         return value
-    raise InvalidInput(
-        f"Invalid value {_shown(value)} for parameter '{parameter}' supplied",
-        hint=f"Valid values are {', '.join(names.values())}",
+    raise invalid_value(parameter, value, why=f"Valid values are {', '.join(names.values())}")
+
+
+def invalid_value(parameter: str, value: Any, *, why: str) -> InvalidInput:
+    """The error for a value that a parameter cannot have, in MLflow's words."""
+    return InvalidInput(
+        f"Invalid value {_shown(value)} for parameter '{parameter}' supplied", hint=why
     )
 
 
@@ -235,10 +240,8 @@ def _refuse(problem: str, raw: dict[str, Any]) -> NoReturn:
     if missing := _MISSING.match(problem):
         _refuse_missing(f"{path}.{missing['name']}" if path else missing["name"])
     value = _value_at(raw, path)
-    raise InvalidInput(
-        f"Invalid value {_shown(value)} for parameter '{path}' supplied",
-        hint=f"Value was of type '{type(value).__name__}'. {problem[: at.start()] if at else problem}",
-    )
+    detail = problem[: at.start()] if at else problem
+    raise invalid_value(path, value, why=f"Value was of type '{type(value).__name__}'. {detail}")
 
 
 def _refuse_missing(name: str) -> NoReturn:

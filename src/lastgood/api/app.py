@@ -1,0 +1,200 @@
+"""The server as one ASGI application: the MLflow protocol by its own short path, the rest by FastAPI.
+
+FastAPI takes long to import. It is imported in a thread once the server listens, so that a server is
+ready for its first request in a fraction of the time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lastgood.api.errors import (
+    internal_error,
+    no_such_endpoint,
+    refused_as_text,
+    too_large,
+    wrong_method,
+)
+from lastgood.api.limits import (
+    JSON_BODY_MAX,
+    check_came_from_here,
+    check_json,
+    header_of,
+    read_body,
+)
+from lastgood.api.mlflow.routes import Endpoint, mlflow_routes
+from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
+from lastgood.api.services import Services
+from lastgood.errors import InvalidInput, LastgoodError, Refused, TooLarge
+
+__all__ = ["create_app"]
+
+QUERY_FIELDS_MAX = 10_000
+NATIVE = "/api/v1"
+OPEN_PATHS = frozenset({"/health", "/version"})
+"""Answered whatever the Host header says: load balancers and probes ask by address."""
+
+# What a user uploaded must never run as a page of this server.
+_SAFE_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_CONTENT_HEADERS = (
+    *_SAFE_HEADERS,
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
+
+
+def create_app(
+    services: Services, *, native: Callable[[Services], ASGIApp] | None = None
+) -> ASGIApp:
+    """The whole HTTP surface over these services.
+
+    Args:
+        services: The engine.
+        native: Makes the native API; by default `lastgood.api.native`, imported when it is first needed.
+    """
+    return _App(services, native or _native_app)
+
+
+def _native_app(services: Services) -> ASGIApp:
+    from lastgood.api.native import create_native_app
+
+    return create_native_app(services)
+
+
+class _App:
+    def __init__(self, services: Services, native: Callable[[Services], ASGIApp]) -> None:
+        self._services = services
+        self._routes = mlflow_routes()
+        self._make_native = native
+        self._native: asyncio.Task[ASGIApp] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:  # WebSockets: there are none
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._native_task()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        if path == "/health":
+            await PlainTextResponse("OK")(scope, receive, send)
+            return
+        if path.startswith("/ajax-api/"):  # the name under which MLflow's web pages call the same
+            path = "/" + path.removeprefix("/ajax-")
+        try:
+            if path not in OPEN_PATHS:
+                check_came_from_here(scope)
+        except Refused as error:
+            await refused_as_text(f"{error.message}. {error.hint}")(scope, receive, send)
+            return
+        if found := self._routes.find(method, path):
+            await self._protocol(found, scope, receive, send)
+        elif _is_native(path):
+            await self._serve_native(scope, receive, send)
+        elif methods := self._routes.methods(path):
+            await wrong_method(method, path, methods)(scope, receive, send)
+        else:
+            await no_such_endpoint(method, path)(scope, receive, send)
+
+    async def _protocol(
+        self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        try:
+            response = await self._answer(found, scope, receive)
+        except ClientDisconnect:  # nobody is left to read an answer
+            return
+        if isinstance(response, JsonReply):
+            await response(scope, receive, send)
+        else:
+            await response(scope, receive, _with_headers(send, _CONTENT_HEADERS))
+
+    async def _answer(
+        self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive
+    ) -> Response:
+        endpoint, parameters = found
+        request = MlflowRequest(self._services, scope, receive, path_params=parameters)
+        try:
+            if scope["query_string"]:
+                request.query = _query(scope["query_string"])
+            if not endpoint.streams:
+                check_json(scope)
+                try:
+                    request.body = await read_body(scope, receive)
+                except TooLarge as error:
+                    return too_large(error)
+            return await endpoint.handler(request)
+        except LastgoodError as error:
+            if error.http_status == 500:
+                return internal_error(error, scope["method"], scope["path"])
+            return error_reply(error)
+        except ClientDisconnect:
+            raise
+        except (
+            Exception
+        ) as error:  # a process edge: whatever it was must not show outside, but in the log
+            return internal_error(error, scope["method"], scope["path"])
+
+    def _native_task(self) -> "asyncio.Task[ASGIApp]":
+        if self._native is None:
+            self._native = asyncio.ensure_future(
+                run_in_threadpool(self._make_native, self._services)
+            )
+        return self._native
+
+    async def _serve_native(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = header_of(scope, b"content-length")
+        is_json = header_of(scope, b"content-type").startswith("application/json")
+        if is_json and length.isdecimal() and int(length) > JSON_BODY_MAX:
+            message = f"The request is larger than {JSON_BODY_MAX:,} bytes"
+            await too_large(TooLarge(message))(scope, receive, send)
+            return
+        app = await asyncio.shield(self._native_task())
+        await app(scope, receive, _with_headers(send, _SAFE_HEADERS))
+
+
+def _is_native(path: str) -> bool:
+    return path == NATIVE or path.startswith(f"{NATIVE}/") or not path.startswith("/api/")
+
+
+def _query(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            raw.decode("utf-8", "replace"),
+            keep_blank_values=True,
+            max_num_fields=QUERY_FIELDS_MAX,
+        )
+    except ValueError:
+        raise InvalidInput(f"A query may have {QUERY_FIELDS_MAX:,} fields") from None
+
+
+def _with_headers(send: Send, extra: tuple[tuple[bytes, bytes], ...]) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {key for key, _ in message["headers"]}
+            message["headers"] = [
+                *message["headers"],
+                *(header for header in extra if header[0] not in present),
+            ]
+        await send(message)
+
+    return sending

@@ -1,0 +1,70 @@
+"""Answers to what cannot be answered otherwise. They never tell how the inside looks."""
+
+import logging
+import uuid
+
+import msgspec
+from starlette.responses import Response
+
+from lastgood.api.mlflow.wire import JsonReply
+from lastgood.core.ids import printable
+from lastgood.errors import TooLarge
+
+__all__ = ["internal_error", "no_such_endpoint", "refused_as_text", "too_large", "wrong_method"]
+
+_log = logging.getLogger("lastgood.api")
+
+# Parts of MLflow's protocol that this server leaves out; its clients go on without them.
+_LEFT_OUT = {
+    "traces": "tracing",
+    "webhooks": "webhooks",
+    "gateway": "the AI gateway",
+    "scorers": "scorers",
+    "datasets": "evaluation datasets",
+    "workspaces": "workspaces",
+    "assessments": "assessments",
+    "prompt-optimization": "prompt optimization",
+    "jobs": "jobs",
+    "users": "user management",
+    "roles": "role management",
+}
+
+
+def no_such_endpoint(method: str, path: str) -> Response:
+    """404 in the form on which MLflow's clients try their fallbacks."""
+    words = [_LEFT_OUT[part] for part in path.split("/")[:6] if part in _LEFT_OUT]
+    what = f"lastgood does not offer MLflow's {words[0]}" if words else "There is no such endpoint"
+    return _error("ENDPOINT_NOT_FOUND", f"{what}: {printable(method)} {printable(path)}", 404)
+
+
+def wrong_method(method: str, path: str, allowed: list[str]) -> Response:
+    """405; the code is that of an unknown endpoint, because old clients try POST and then GET."""
+    message = f"{printable(path)} does not take {printable(method)}, but {', '.join(allowed)}"
+    response = _error("ENDPOINT_NOT_FOUND", message, 405)
+    response.raw_headers.append((b"allow", ", ".join(allowed).encode()))
+    return response
+
+
+def too_large(error: TooLarge) -> Response:
+    """413; the connection is closed, because the rest of the body will not be read."""
+    response = _error(error.mlflow_code, f"{error.message}. {error.hint}", 413)
+    response.raw_headers.append((b"connection", b"close"))
+    return response
+
+
+def refused_as_text(message: str) -> Response:
+    """403 for a request that should not have come here at all."""
+    return _error("PERMISSION_DENIED", message, 403)
+
+
+def internal_error(error: Exception, method: str, path: str) -> Response:
+    """500 with an id that stands in the log beside what happened, and nothing else."""
+    incident = uuid.uuid4().hex[:12]
+    _log.error("incident %s: %s %s", incident, method, printable(path), exc_info=error)
+    return _error(
+        "INTERNAL_ERROR", f"Something went wrong here; the log has it as incident {incident}", 500
+    )
+
+
+def _error(code: str, message: str, status: int) -> JsonReply:
+    return JsonReply(msgspec.json.encode({"error_code": code, "message": message}), status)

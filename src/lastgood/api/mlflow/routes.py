@@ -1,0 +1,120 @@
+"""The table of MLflow's endpoints: from method and path to a handler."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from starlette.responses import PlainTextResponse, Response
+
+from lastgood.api.mlflow import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    registry,
+    runs,
+    versions,
+)
+from lastgood.api.mlflow.wire import Handler, JsonReply, MlflowRequest
+
+__all__ = ["MLFLOW_VERSION", "Endpoint", "Routes", "mlflow_routes"]
+
+MLFLOW_VERSION = "3.17.2"
+"""The MLflow whose protocol is spoken."""
+PREFIX = "/api/2.0/mlflow"
+_PARAMETER = re.compile(r"\{(?P<name>\w+)(?P<rest>:path)?\}")
+
+_SERVER_INFO = msgspec.json.encode(
+    {
+        "store_type": "SqlStore",
+        "workspaces_enabled": False,
+        "trace_archival_enabled": False,
+        "multipart_uploads_enabled": False,
+        "multipart_downloads_enabled": False,
+        "presigned_upload_run_id_supported": False,
+        "presigned_upload_model_id_supported": False,
+        "features_enabled": {},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A handler, and whether it reads the body itself, chunk by chunk."""
+
+    handler: Handler
+    streams: bool
+
+
+class Routes:
+    """Finds the endpoint of a request: by one lookup, or for paths with parameters by a short search."""
+
+    def __init__(self) -> None:
+        self._exact: dict[tuple[str, str], Endpoint] = {}
+        self._patterns: list[tuple[str, re.Pattern[str], Endpoint]] = []
+
+    def add(
+        self, routes: Mapping[tuple[str, str], Handler], *, prefix: str = "", streams: bool = False
+    ) -> None:
+        """Add handlers by method and path; ``{name}`` takes one segment, ``{name:path}`` the rest."""
+        for (method, path), handler in routes.items():
+            endpoint = Endpoint(handler, streams)
+            if "{" in path:
+                self._patterns.append((method, _pattern(prefix + path), endpoint))
+            else:
+                self._exact[method, prefix + path] = endpoint
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+        """The endpoint and the parameters in its path."""
+        if exact := self._exact.get((method, path)):
+            return exact, {}
+        for known, pattern, endpoint in self._patterns:
+            if known == method and (match := pattern.fullmatch(path)):
+                return endpoint, match.groupdict()
+        return None
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that the path takes; none if there is no such path."""
+        exact = {method for method, known in self._exact if known == path}
+        return sorted(exact | {m for m, p, _ in self._patterns if p.fullmatch(path)})
+
+    def paths(self) -> Iterable[tuple[str, str]]:
+        """All exact endpoints."""
+        return self._exact.keys()
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    text = ""
+    end = 0
+    for match in _PARAMETER.finditer(path):
+        text += re.escape(path[end : match.start()])
+        text += f"(?P<{match['name']}>{'.*' if match['rest'] else '[^/]+'})"
+        end = match.end()
+    return re.compile(text + re.escape(path[end:]), re.DOTALL)
+
+
+def mlflow_routes() -> Routes:
+    """All endpoints of the MLflow protocol that this server has."""
+    routes = Routes()
+    for module in (experiments, runs, metrics, logged_models, artifacts, registry, versions):
+        routes.add(module.ROUTES, prefix=PREFIX)
+    routes.add(artifacts.ARTIFACT_ROUTES, streams=True)
+    routes.add(versions.ROOT_ROUTES)
+    routes.add(
+        {
+            ("GET", "/version"): version,
+            ("GET", "/api/3.0/mlflow/server-info"): server_info,
+        }
+    )
+    return routes
+
+
+async def version(_request: MlflowRequest) -> Response:
+    """The version of MLflow whose protocol is spoken, as plain text."""
+    return PlainTextResponse(MLFLOW_VERSION)
+
+
+async def server_info(_request: MlflowRequest) -> Response:
+    """What MLflow 3 clients ask before they use optional parts of the protocol."""
+    return JsonReply(_SERVER_INFO)
