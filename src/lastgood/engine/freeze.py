@@ -6,10 +6,10 @@ from lastgood.cas.local import LocalObjects
 from lastgood.core.canonical import portable_number
 from lastgood.core.manifest import Code, DataInput, FileEntry, Manifest, Source
 from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_facts
+from lastgood.core.tracking import Run, RunFacts
 from lastgood.engine.tracking import Tracking
 from lastgood.errors import NotFound
 from lastgood.store.database import Connection
-from lastgood.core.tracking import Run, RunFacts
 
 __all__ = ["FreezeOrder", "freeze_manifest"]
 

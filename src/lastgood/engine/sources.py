@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from lastgood.core.ids import Instant, printable
 from lastgood.core.manifest import FileEntry
+from lastgood.core.tracking import LoggedModel
 from lastgood.engine.artifacts import Artifacts, folder_of_uri, parse_artifact_path
 from lastgood.engine.resolve import Found, find
 from lastgood.engine.tracking import Tracking
 from lastgood.errors import InvalidInput, NotFound, TooLarge
 from lastgood.store.database import Connection
-from lastgood.core.tracking import LoggedModel
 
 __all__ = ["Resolved", "SourceClaim", "resolve_source"]
 
