@@ -3,6 +3,7 @@
 Paths come from the client; `parse_artifact_path` decides what they may be.
 """
 
+import asyncio
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ __all__ = ["ARTIFACT_ROUTES", "ROUTES"]
 
 BUFFER_SIZE = 1 << 20  # bytes that an upload holds in memory
 WHOLE_SIZE_MAX = 1 << 20  # a file up to this is verified before its first byte is sent
-UPLOAD_SIZE_MAX = 1 << 40
+UPLOAD_SIZE_MAX = 1 << 40  # bytes
+STALL_TIMEOUT_S = 120.0  # without a byte of an upload
 PREFIX = "/api/2.0/mlflow-artifacts"
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
@@ -77,14 +79,21 @@ async def upload(request: MlflowRequest) -> Response:
 async def _receive(request: MlflowRequest, writer: ArtifactWriter, expected: int | None) -> None:
     buffer = bytearray()
     received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > UPLOAD_SIZE_MAX:
-            raise TooLarge(f"An artifact may have {UPLOAD_SIZE_MAX:,} bytes")
-        buffer += chunk
-        if len(buffer) >= BUFFER_SIZE:
-            await run_in_threadpool(writer.write, bytes(buffer))
-            buffer.clear()
+    try:
+        async with asyncio.timeout(STALL_TIMEOUT_S) as deadline:
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received > UPLOAD_SIZE_MAX:
+                    raise TooLarge(f"An artifact may have {UPLOAD_SIZE_MAX:,} bytes")
+                buffer += chunk
+                if len(buffer) >= BUFFER_SIZE:
+                    await run_in_threadpool(writer.write, bytes(buffer))
+                    buffer.clear()
+                deadline.reschedule(asyncio.get_running_loop().time() + STALL_TIMEOUT_S)
+    except TimeoutError:
+        raise InvalidInput(
+            f"The upload stalled for {STALL_TIMEOUT_S:g} s; nothing was stored"
+        ) from None
     if expected is not None and received != expected:
         raise InvalidInput(
             f"The upload ended after {received} of {expected} bytes; nothing was stored"
