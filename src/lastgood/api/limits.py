@@ -5,6 +5,7 @@ machine can still be led to it by a foreign page; the checks of Host and Origin 
 """
 
 import asyncio
+import re
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -15,7 +16,7 @@ __all__ = ["JSON_BODY_MAX", "check_came_from_here", "check_json", "header_of", "
 
 JSON_BODY_MAX = 16 * 2**20  # bytes
 BODY_TIMEOUT_S = 60.0  # for a JSON body to arrive
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_LOOPBACK_NAME = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 
@@ -35,8 +36,7 @@ def check_came_from_here(scope: Scope) -> None:
         Refused: the Host is no loopback name (DNS rebinding), or a page of another origin wants a change.
     """
     host = header_of(scope, b"host")
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    if name.lower() not in LOOPBACK_NAMES:
+    if not _LOOPBACK_NAME.match(host.lower()):
         raise Refused(
             "Invalid Host header: this server answers to loopback names only",
             hint="use http://127.0.0.1 or http://localhost",
