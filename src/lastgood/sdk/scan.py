@@ -147,11 +147,13 @@ def hash_file(file: FoundFile, *, progress: Progress = lambda _count: None) -> H
     hasher = hashlib.sha256()
     with _open(file.location, file.path) as stream:
         before = os.fstat(stream.fileno())
-        while chunk := stream.read(CHUNK_SIZE):
+        read = 0
+        # A file that grows as fast as it is read must not be read for ever.
+        while read <= before.st_size and (chunk := stream.read(CHUNK_SIZE)):
             hasher.update(chunk)
+            read += len(chunk)
             progress(len(chunk))
         after = os.fstat(stream.fileno())
-        read = stream.tell()
     if (before.st_size, before.st_mtime_ns) != (
         after.st_size,
         after.st_mtime_ns,
