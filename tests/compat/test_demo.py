@@ -28,6 +28,7 @@ def _answer(at_s, version, index):
     churner = index % one_in != 0 if version == THREE else index % one_in == 0
     at_ms = START_MS + at_s * 1000
     return Answer(
+        customer=index,
         sent_ms=at_ms - 10,
         answered_ms=at_ms,
         status=200,
@@ -78,6 +79,7 @@ def _episode():
             live_ordered=THREE,
             live_observed=(THREE,),
             wrong_request=RequestId("request-780"),
+            asked_again=_answer(END_S + 1, TWO, 781),
             why_version=THREE,
             why_operation=OperationId("op-promote-3"),
             fsck_problems=(),
@@ -157,18 +159,20 @@ def _finding(**changes):
         (_fail_one, "no request failed"),
         (_no_prediction, "no request failed"),
         (_no_jump, "jumped"),
-        (_wrong_later, "sent after the command returned"),
+        (_wrong_later, "once the command had returned"),
         (_wrong_later, "last wrong answer"),
-        (_ended_early, "sent after the command returned"),
+        (_ended_early, "once the command had returned"),
         (_slow, "requests a second"),
-        (_never_live, "went live in turn"),
-        (_chose_the_plain_one, "chose version 2"),
+        (_never_live, "went live in its turn"),
+        (_chose_the_plain_one, "chose the last good"),
         (_worse_offline, "looked better"),
         (lambda e: replace(e, rollback=replace(e.rollback, held=())), "on hold"),
         (lambda e: replace(e, answers=()), "no request failed"),
-        (lambda e: replace(e, switches=()), "chose version 2"),
+        (lambda e: replace(e, switches=()), "chose the last good"),
         (_finding(live_ordered=TWO), "live --at"),
         (_finding(live_observed=()), "live --at"),
+        (_finding(asked_again=_answer(END_S + 1, TWO, 780)), "asked about again"),
+        (_finding(asked_again=_answer(END_S + 1, THREE, 780)), "asked about again"),
         (_finding(why_operation=OperationId("op-promote-2")), "why"),
         (_finding(fsck_problems=("object sha256:00: missing",)), "fsck"),
         (_finding(fsck_operations=0), "fsck"),
@@ -212,7 +216,7 @@ def test_the_demo_keeps_every_promise_and_leaves_only_its_picture(tmp_path):
     report = json.loads(ran.stdout)
     assert report["kept"] is True
     assert [p["name"] for p in report["promises"] if not p["kept"]] == []
-    assert len(report["promises"]) == 12
+    assert len(report["promises"]) == 13
     assert [switch["version"] for switch in report["switches"]] == [1, 2, 3, 2]
     assert Path(report["picture"]).read_bytes().startswith(PNG)
     assert "lastgood rollback churn-predictor --reason" in ran.stderr

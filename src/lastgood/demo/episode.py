@@ -29,6 +29,8 @@ NO_ID = RequestId("")
 class Answer:
     """One request of the stream and what came back. Times are milliseconds since 1970."""
 
+    customer: int
+    """Which customer was asked about."""
     sent_ms: float
     answered_ms: float
     status: int
@@ -88,6 +90,8 @@ class Findings:
     live_observed: tuple[VersionNumber | None, ...]
     wrong_request: RequestId
     """The wrong answer that `why` was asked about."""
+    asked_again: Answer
+    """What the same customer was told after the rollback."""
     why_version: VersionNumber | None
     why_operation: OperationId | None
     """The operation that made that version answer."""

@@ -62,6 +62,7 @@ BAD_ANSWERS = 240
 AFTER_ANSWERS = 120
 """So many are answered after the rollback, to see that it holds."""
 ANSWERS_TIMEOUT_S = 60.0
+ASKED_AGAIN_MAX = 50
 POLL_S = 0.2
 WAIT_S = "30"
 LOG_LINES = "4"
@@ -271,15 +272,20 @@ class Monday:
     # 4. What happened
 
     def _understand(self, registry: RemoteRegistry) -> Findings:
-        narrator, wrong = self._narrator, self._one_wrong_answer()
+        narrator = self._narrator
+        wrong, again = self._one_wrong_answer()
         narrator.chapter(4, "What happened?")
         narrator.say(
-            "One customer was called a churner by mistake. The answer carried a request id."
+            "One customer was called a churner, and asked about again, is none. The wrong answer "
+            "carried a request id."
         )
-        moment = datetime.fromtimestamp(int(wrong.answered_ms) / 1000, tz=UTC)
-        at = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at_ms = Instant(int(wrong.answered_ms))
+        moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="milliseconds")
         for question, arguments in (
-            ("What was in production then?", ["live", MODEL, "--at", at]),
+            (
+                "What was in production then?",
+                ["live", MODEL, "--at", moment.replace("+00:00", "Z")],
+            ),
             ("Who released what, when and why?", ["log", MODEL, "-n", LOG_LINES]),
             ("What stands behind that wrong answer?", ["why", wrong.request_id]),
             ("What did the bad release change?", ["diff", f"{MODEL}/{GOOD}", f"{MODEL}/{BAD}"]),
@@ -288,21 +294,25 @@ class Monday:
             narrator.asks(question)
             fine = _FINE.get(arguments[0], (0,))
             narrator.command(arguments, self._household.command(*arguments, fine=fine).output)
-        asked_at_ms = Instant(int(wrong.answered_ms))
         return read_findings(
-            asked_at_ms=asked_at_ms,
-            live=registry.live(MODEL, at=asked_at_ms),
+            asked_at_ms=at_ms,
+            live=registry.live(MODEL, at=at_ms),
             wrong_request=wrong.request_id,
+            asked_again=again,
             why=registry.why(wrong.request_id),
             fsck=registry.fsck(),
         )
 
-    def _one_wrong_answer(self) -> Answer:
-        """An answer from the middle of the bad version's time that called a customer a churner."""
+    def _one_wrong_answer(self) -> tuple[Answer, Answer]:
+        """A customer whom the bad version called a churner and the good one does not: both answers."""
+        traffic = self._traffic
         wrong = [a for a in self._answers() if a.version == BAD and a.churner]
-        if not wrong:
-            raise NotConverged(f"Version {BAD} never called a customer a churner")
-        return wrong[len(wrong) // 2]
+        middle = wrong[len(wrong) // 2 :][:ASKED_AGAIN_MAX]
+        for answer in middle:
+            again = traffic.ask(answer.customer) if traffic else None
+            if again is not None and again.churner is False:
+                return answer, again
+        raise NotConverged(f"No customer was found whom version {BAD} wrongly called a churner")
 
     # The stream
 

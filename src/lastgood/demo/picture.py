@@ -17,6 +17,9 @@ WINDOW_STEP_S = 0.1
 WINDOW_ANSWERS_MIN = 20
 SIZE_INCHES = (11.0, 6.4)
 DOTS_PER_INCH = 150
+HEADROOM = 1.35
+LOADING_HEIGHT = 0.9
+LOADING_SHOWN_S = 1.0
 LABEL_ROOM_S = 3.2
 """Labels of switches closer than this stand on two levels."""
 
@@ -49,7 +52,7 @@ def draw(episode: Episode, path: Path) -> Path:
         )
         _requests(top, answers, start_ms)
         _shares(bottom, answers, start_ms)
-        _switches(top, bottom, episode.switches, start_ms)
+        _switches(top, bottom, episode, start_ms)
         _words(figure, top, bottom, episode)
         bottom.set_xlim(0, (answers[-1].answered_ms - start_ms) / 1000)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +79,7 @@ def _requests(axes: Any, answers: Sequence[Answer], start_ms: float) -> None:
         counts = _per_second(failed, start_ms, bins)
         axes.bar(middles, counts, BIN_S, bottom=floor, color=FAILED, label="failed", linewidth=0)
     axes.set_ylabel("answers per second")
-    axes.set_ylim(0, max([*floor, 1.0]) * 1.12)
+    axes.set_ylim(0, max([*floor, 1.0]) * HEADROOM)
     _clean(axes)
 
 
@@ -137,9 +140,9 @@ def _unbroken(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, f
     return pieces
 
 
-def _switches(top: Any, bottom: Any, switches: Sequence[Switch], start_ms: float) -> None:
+def _switches(top: Any, bottom: Any, episode: Episode, start_ms: float) -> None:
     previous_s, level = -LABEL_ROOM_S, 0
-    for switch in switches:
+    for switch in episode.switches:
         at_s = (switch.at_ms - start_ms) / 1000
         if at_s < 0:
             continue  # version 1 went live before there was traffic
@@ -147,16 +150,49 @@ def _switches(top: Any, bottom: Any, switches: Sequence[Switch], start_ms: float
             axes.axvline(at_s, color=INK, linewidth=1, linestyle=(0, (3, 2)))
         level = 1 - level if at_s - previous_s < LABEL_ROOM_S else 0
         previous_s = at_s
-        words = "rollback to 2" if switch.kind == "rollback" else f"promote {switch.version}"
+        back = switch.kind == "rollback"
         top.annotate(
-            words,
+            "rollback to 2" if back else f"promote {switch.version}",
             (at_s, 1),
             xycoords=("data", "axes fraction"),
             xytext=(0, 4 + 13 * level),
             textcoords="offset points",
             ha="center",
-            fontweight="bold" if switch.kind == "rollback" else "normal",
+            fontweight="bold" if back else "normal",
         )
+        first = _first_answer(episode.answers, switch)
+        if first is not None and (first - switch.at_ms) / 1000 > LOADING_SHOWN_S:
+            _loading(top, at_s, (first - start_ms) / 1000)
+
+
+def _first_answer(answers: Sequence[Answer], switch: Switch) -> float | None:
+    """When the version that was ordered answered for the first time after the order."""
+    return min(
+        (
+            a.answered_ms
+            for a in answers
+            if a.version == switch.version and a.answered_ms > switch.at_ms
+        ),
+        default=None,
+    )
+
+
+def _loading(axes: Any, from_s: float, to_s: float) -> None:
+    """Between order and first answer the new version is checked, loaded and warmed up."""
+    where = ("data", "axes fraction")
+    arrow = {"arrowstyle": "->", "color": FAINT, "shrinkA": 2, "shrinkB": 0}
+    axes.annotate(
+        "",
+        (to_s, LOADING_HEIGHT),
+        (from_s, LOADING_HEIGHT),
+        xycoords=where,
+        textcoords=where,
+        arrowprops=arrow,
+    )
+    axes.annotate(
+        "loads", ((from_s + to_s) / 2, LOADING_HEIGHT), xycoords=where, xytext=(0, 3),
+        textcoords="offset points", ha="center", fontsize=8, color=FAINT,
+    )  # fmt: skip
 
 
 def _words(figure: Any, top: Any, bottom: Any, episode: Episode) -> None:

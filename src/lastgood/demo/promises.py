@@ -49,20 +49,20 @@ def _stream(episode: Episode) -> Iterator[Promise]:
     yield Promise(
         name=f"at least {REQUESTS_PER_SECOND_MIN:.0f} requests a second",
         kept=rate >= REQUESTS_PER_SECOND_MIN,
-        seen=f"{rate:.1f} a second, {len(episode.answers):,} in all",
+        seen=f"{rate:.1f} a second",
     )
     failed = failures(episode.answers)
     yield Promise(
-        name="no request failed, through every switch",
+        name="no request failed",
         kept=failed == 0 and bool(episode.answers) and len(episode.switches) == 4,
-        seen=f"{failed} of {len(episode.answers):,} failed, {len(episode.switches)} switches",
+        seen=f"{failed} of {len(episode.answers):,}, through {len(episode.switches)} switches",
     )
 
 
 def _releases(episode: Episode) -> Iterator[Promise]:
     order = tuple(switch.version for switch in episode.switches)
     yield Promise(
-        name="versions 1, 2 and 3 went live in turn, then 2 again",
+        name="each version went live in its turn",
         kept=order == (PLAIN, GOOD, BAD, GOOD)
         and all(_served(episode, number) for number in range(len(order))),
         seen=" -> ".join(map(str, order)) or "no switch",
@@ -70,13 +70,13 @@ def _releases(episode: Episode) -> Iterator[Promise]:
     offline = {m.version: m.roc_auc for m in episode.metrics}
     before, after = offline.get(GOOD), offline.get(BAD)
     yield Promise(
-        name="offline, version 3 looked better than version 2",
+        name="version 3 looked better offline",
         kept=before is not None and after is not None and after >= before,
         seen=f"ROC AUC {_number(before)} -> {_number(after)}",
     )
     usual, odd = churner_share(episode.answers, GOOD), churner_share(episode.answers, BAD)
     yield Promise(
-        name="live, its share of predicted churners jumped",
+        name="live, its predicted churners jumped",
         kept=usual is not None and odd is not None and odd - usual >= JUMP_MIN,
         seen=f"{_share(usual)} -> {_share(odd)}",
     )
@@ -85,42 +85,48 @@ def _releases(episode: Episode) -> Iterator[Promise]:
 def _rollback(episode: Episode) -> Iterator[Promise]:
     undo = _last(episode)
     yield Promise(
-        name="the rollback chose version 2, the last good one",
+        name="the rollback chose the last good version",
         kept=undo is not None and undo.kind == "rollback" and undo.version == GOOD,
         seen="no rollback in the log" if undo is None else f"{undo.kind} to version {undo.version}",
     )
     last = last_wrong_answer(episode.answers, BAD)
     late = None if undo is None or last is None else last.answered_ms - undo.at_ms
     yield Promise(
-        name=f"the last wrong answer came within {LAST_WRONG_ANSWER_MAX_MS:.0f} ms of the decision",
+        name=f"last wrong answer within {LAST_WRONG_ANSWER_MAX_MS:.0f} ms",
         kept=late is not None and late <= LAST_WRONG_ANSWER_MAX_MS,
         seen="unknown" if late is None else delay_text(late),
     )
     wrong = wrong_after(episode.answers, BAD, episode.rollback.returned_ms)
     asked = sum(a.sent_ms > episode.rollback.returned_ms for a in episode.answers)
     yield Promise(
-        name="no wrong answer to any request sent after the command returned",
+        name="none once the command had returned",
         kept=wrong == 0 and asked > 0,
-        seen=f"{wrong} of {asked:,}",
+        seen=f"{wrong} of {asked:,} requests",
     )
     held = episode.rollback.held
     yield Promise(
         name="version 3 is on hold",
         kept=held == (BAD,),
-        seen=f"on hold: {', '.join(map(str, held)) or 'nothing'}",
+        seen=f"held: {', '.join(map(str, held)) or 'nothing'}",
     )
 
 
 def _story(episode: Episode) -> Iterator[Promise]:
     found = episode.findings
     yield Promise(
-        name="`live --at` knows that version 3 was live, ordered and observed",
+        name="`live --at` shows that 3 was live",
         kept=found.live_ordered == BAD and set(found.live_observed) == {BAD},
         seen=f"ordered {found.live_ordered}, observed {list(found.live_observed)}",
     )
     release = episode.switches[2] if len(episode.switches) > 2 else None
+    again = found.asked_again
     yield Promise(
-        name="`why` leads from a wrong answer to the promotion of version 3",
+        name="the customer asked about again is fine",
+        kept=again.version == GOOD and again.churner is False,
+        seen=f"version {again.version}: {'no churner' if again.churner is False else 'a churner, or unknown'}",
+    )
+    yield Promise(
+        name="`why` leads to the promotion of 3",
         kept=found.why_version == BAD
         and release is not None
         and found.why_operation == release.operation,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lastgood.core.changes import RefMoved, decode_change
 from lastgood.core.ids import Instant, RefName, RequestId, VersionNumber
 from lastgood.core.views import FsckReport, LiveView, LogEntry, VersionView, WhyView
-from lastgood.demo.episode import Findings, Metrics, Switch
+from lastgood.demo.episode import Answer, Findings, Metrics, Switch
 from lastgood.errors import LastgoodError
 
 __all__ = ["proof_of_good", "read_findings", "read_held", "read_metrics", "read_switches"]
@@ -70,6 +70,7 @@ def read_findings(
     asked_at_ms: Instant,
     live: Sequence[LiveView],
     wrong_request: RequestId,
+    asked_again: Answer,
     why: WhyView,
     fsck: FsckReport,
 ) -> Findings:
@@ -80,6 +81,7 @@ def read_findings(
         live_ordered=here.version if here else None,
         live_observed=tuple(slot.version for slot in here.observed) if here else (),
         wrong_request=wrong_request,
+        asked_again=asked_again,
         why_version=why.receipt.version,
         why_operation=why.ordered_by.operation if why.ordered_by else None,
         fsck_problems=tuple(f"{p.where} {p.subject}: {p.what}" for p in fsck.problems),

@@ -143,7 +143,7 @@ def _try_next(narrator: Narrator, *, keep: bool) -> None:
     narrator.chapter(7 if keep else 6, "With a model of your own")
     narrator.say(
         "lastgood init                                  # a data directory, here\n"
-        "lastgood register PATH --name my-model         # an MLflow model or any files\n"
+        "lastgood register PATH --name my-model         # an MLflow model, or files\n"
         "lastgood promote my-model/1 --to production --reason 'first release'\n"
         "lastgood serve my-model@production             # answers POST /invocations\n\n"
         "Training scripts that use MLflow stay as they are: run ",

@@ -13,12 +13,12 @@ from lastgood.demo.episode import Answer
 __all__ = ["CONNECTIONS", "REQUESTS_PER_SECOND", "Traffic"]
 
 REQUESTS_PER_SECOND = 60.0
-CONNECTIONS = 20
-"""Enough that the rate holds even when an answer takes a third of a second."""
+CONNECTIONS = 24
+"""Enough that the rate holds even when an answer takes four tenths of a second."""
 ANSWER_TIMEOUT_S = 10.0
 STREAM_MAX_S = 300.0
 """A forgotten stream ends by itself."""
-BACKLOG_MAX_S = 1.0
+BACKLOG_MAX_S = 2.0
 """After a stall, at most this much of the schedule is made up for."""
 
 
@@ -61,22 +61,33 @@ class Traffic:
             if thread.ident is not None:
                 thread.join(timeout=ANSWER_TIMEOUT_S + 1)
 
+    def ask(self, customer: int) -> Answer:
+        """Ask about one customer, outside of the stream."""
+        connection = self._connect()
+        answer = self._ask(connection, customer)
+        connection.close()
+        return answer
+
     def answers(self) -> tuple[Answer, ...]:
         """All answers so far, in the order in which they came."""
         return tuple(self._answers)  # appending to a list is atomic, and so is copying one
 
     def _run(self, number: int, connections: int) -> None:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_TIMEOUT_S)
+        connection = self._connect()
         end = time.monotonic() + STREAM_MAX_S
         due = time.monotonic() + self._interval_s * number / connections
         index = number
         while not self._stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() < end:
-            self._answers.append(self._ask(connection, self._bodies[index % len(self._bodies)]))
+            self._answers.append(self._ask(connection, index % len(self._bodies)))
             index += connections
             due = max(due + self._interval_s, time.monotonic() - BACKLOG_MAX_S)
         connection.close()
 
-    def _ask(self, connection: http.client.HTTPConnection, body: bytes) -> Answer:
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_TIMEOUT_S)
+
+    def _ask(self, connection: http.client.HTTPConnection, customer: int) -> Answer:
+        body = self._bodies[customer]
         sent_ms = time.time() * 1000
         try:
             connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
@@ -85,6 +96,7 @@ class Traffic:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             return Answer(
+                customer=customer,
                 sent_ms=sent_ms,
                 answered_ms=time.time() * 1000,
                 status=0,
@@ -92,6 +104,7 @@ class Traffic:
             )
         version = response.getheader("X-Lastgood-Version", "")
         return Answer(
+            customer=customer,
             sent_ms=sent_ms,
             answered_ms=time.time() * 1000,
             status=response.status,
