@@ -115,7 +115,7 @@ class Follower:
     def _situation(self) -> Situation:
         table = self._router.table
         active = table.active if table.active is not None and not table.active.slot.broken else None
-        candidates = {tenure.digest for tenure in (table.active, *table.warm) if tenure is not None}
+        candidates = {tenure.digest for tenure in table.tenures()}
         loaded = {digest for digest in candidates if table.slot_of(digest) is not None} | set(
             self._ready
         )
@@ -231,7 +231,9 @@ class Follower:
         slot = self._ready.pop(target.digest, None)
         self._rewarm = None
         if slot is not None:
-            self._router.table = self._router.table.with_warm(self._tenure(target, slot))
+            tenure = self._tenure(target, slot)
+            self._reporter.watch_meter(tenure.meter)
+            self._router.table = self._router.table.with_warm(tenure)
 
     def _tenure(self, target: Target, slot: Slot) -> Tenure:
         assert target.version is not None
@@ -274,25 +276,26 @@ class Follower:
             unneeded.add(self._ready.pop(digest))
         if before.active is not None:
             self._spawn(self._drain(before.active))
-        leaving = [tenure for tenure in (before.active, *before.warm) if tenure is not None]
+        for tenure in before.tenures():
+            if tenure not in after.tenures():
+                self._spawn(self._forget(tenure))
         for slot in unneeded:
-            self._spawn(self._end(slot, [tenure for tenure in leaving if tenure.slot is slot]))
-        needed = {tenure.digest for tenure in (after.active, *after.warm) if tenure is not None}
-        self._spawn(self._prune(needed))
+            self._spawn(self._end(slot))
+        self._spawn(self._prune({tenure.digest for tenure in after.tenures()}))
 
     async def _drain(self, tenure: Tenure) -> None:
-        idle = await tenure.idle(timeout_s=self._options.drain_timeout_s)
-        detail = (
-            ""
-            if idle
-            else f"{tenure.leases} requests still run after {self._options.drain_timeout_s:g} s"
-        )
-        self._reporter.close_meter(tenure.meter)
+        timeout_s = self._options.drain_timeout_s
+        idle = await tenure.idle(timeout_s=timeout_s)
+        detail = "" if idle else f"{tenure.leases} requests still run after {timeout_s:g} s"
         self._tell("drained", tenure.target, detail)
 
-    async def _end(self, slot: Slot, tenures: list[Tenure]) -> None:
-        for tenure in tenures:
-            await tenure.idle(timeout_s=self._options.drain_timeout_s)
+    async def _forget(self, tenure: Tenure) -> None:
+        """Its last window is the last: it cannot answer any more, not even for a broken version."""
+        await tenure.idle(timeout_s=self._options.drain_timeout_s)
+        self._reporter.close_meter(tenure.meter)
+
+    async def _end(self, slot: Slot) -> None:
+        await slot.quiet(timeout_s=self._options.drain_timeout_s)
         await slot.stop()
 
     async def _prune(self, keep: set[Digest]) -> None:
@@ -323,8 +326,8 @@ class Follower:
 
     def _target_of(self, slot: Slot) -> Target:
         table = self._router.table
-        for tenure in (table.active, *table.warm):
-            if tenure is not None and tenure.slot is slot:
+        for tenure in table.tenures():
+            if tenure.slot is slot:
                 return tenure.target
         options = self._options
         return Target(model=options.model, ref=options.ref, seq=0, version=None, digest=slot.digest)

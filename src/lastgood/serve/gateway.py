@@ -1,6 +1,7 @@
 """The gateway's HTTP side: a plain ASGI application, since every layer costs more than the routing does."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ __all__ = ["Counters", "Gateway"]
 
 OUTPUT_LENGTH_MAX = 200
 RETRY_AFTER_S = 1
+
+_log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -94,26 +97,32 @@ class Gateway:
         elif route[0] != scope["method"]:
             await exchange.reply(Reply(status=405, body=b'{"detail":"Method Not Allowed"}'))
         else:
-            await route[1](exchange, headers, receive)
+            try:
+                await route[1](exchange, headers, receive)
+            except Exception:  # the edge: a fault of ours must be an answer like any other
+                _log.exception("a request to %s failed", scope["path"])
+                if not exchange.begun:
+                    await exchange.reply(
+                        problem(500, "INTERNAL_ERROR", "The gateway failed; its log says why")
+                    )
 
     async def _invocations(
         self, exchange: "Exchange", headers: dict[bytes, bytes], receive: Receive
     ) -> None:
-        mime = parse_content_type(headers.get(b"content-type"))
-        if isinstance(mime, Reply):
-            await exchange.reply(mime)
-            return
         counters = self.counters
         if counters.in_flight >= self._options.in_flight_max:
             counters.rejected += 1
-            await exchange.reply(_busy("too many requests wait already"))
+            await exchange.reply(_busy("too many requests wait already", close=True))
             return
         counters.in_flight += 1
         counters.requests += 1
         try:
             body = await self._read(headers, receive)
+            mime = parse_content_type(headers.get(b"content-type"))
             if isinstance(body, Reply):
                 await exchange.reply(body)
+            elif isinstance(mime, Reply):
+                await exchange.reply(mime)
             else:
                 await self._answer(exchange, _REQUEST_HEADS[mime], body)
         except ClientGone:
@@ -123,7 +132,9 @@ class Gateway:
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Reply:
         limit = self._options.body_bytes_max
-        too_large = problem(413, "INVALID_PARAMETER_VALUE", f"The request exceeds {limit:,} bytes")
+        too_large = problem(
+            413, "INVALID_PARAMETER_VALUE", f"The request exceeds {limit:,} bytes", close=True
+        )
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             return too_large
@@ -144,7 +155,9 @@ class Gateway:
                         return bytes(parts)
                     message = await receive()
         except TimeoutError:
-            return problem(408, "BAD_REQUEST", "The request was not sent completely in time")
+            return problem(
+                408, "BAD_REQUEST", "The request was not sent completely in time", close=True
+            )
 
     async def _answer(self, exchange: "Exchange", head: bytes, body: bytes) -> None:
         """Route, ask the worker, answer, keep the receipt."""
@@ -276,12 +289,14 @@ class Gateway:
 class Exchange:
     """One request's way back: whatever is sent carries the three headers."""
 
-    __slots__ = ("_router", "_send", "request_id")
+    __slots__ = ("_router", "_send", "begun", "request_id")
 
     def __init__(self, send: Send, request: RequestId, router: Router) -> None:
         self._send = send
         self._router = router
         self.request_id = request
+        self.begun = False
+        """Whether an answer is on its way already."""
 
     async def reply(self, answer: Reply) -> None:
         """Answer in the name of the version that would be asked now."""
@@ -300,16 +315,16 @@ class Exchange:
         ]
         if answer.retry_after_s is not None:
             headers.append((b"retry-after", str(answer.retry_after_s).encode()))
+        if answer.close:
+            headers.append((b"connection", b"close"))
         await self._send(
             {"type": "http.response.start", "status": answer.status, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": answer.body})
 
 
-def _busy(message: str) -> Reply:
+def _busy(message: str, *, close: bool = False) -> Reply:
+    sentence = message[0].upper() + message[1:]
     return problem(
-        503,
-        "TEMPORARILY_UNAVAILABLE",
-        message[0].upper() + message[1:],
-        retry_after_s=RETRY_AFTER_S,
+        503, "TEMPORARILY_UNAVAILABLE", sentence, retry_after_s=RETRY_AFTER_S, close=close
     )

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lastgood.core.ids import Digest
@@ -67,6 +68,9 @@ class Slot:
         self._crashes: deque[float] = deque(maxlen=CRASHES_MAX)
         self._restart: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self.crashes = 0
         self._place(first)
 
@@ -87,6 +91,30 @@ class Slot:
             SlotBroken: there is no worker and none came back in time.
             WorkerDied: two workers died under this request.
         """
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            return await self._predict(request_head, body, restart_wait_s)
+        finally:
+            self._calls -= 1
+            if self._calls == 0:
+                self._quiet.set()
+
+    async def quiet(self, *, timeout_s: float) -> None:
+        """Wait until no call is under way, at most so long. For slots that get no new ones."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._quiet.wait()
+
+    async def stop(self) -> None:
+        """End the worker. Call it when nothing holds a lease any more."""
+        self.stopped = True
+        self._settled.set()
+        if self._restart is not None:
+            self._restart.cancel()
+        await self._worker.stop()
+
+    async def _predict(self, request_head: bytes, body: bytes, restart_wait_s: float) -> Answer:
         attempts = 0
         while attempts < ATTEMPTS:
             if not self._settled.is_set():
@@ -98,14 +126,6 @@ class Slot:
             except WorkerGone as gone:
                 attempts += gone.sent
         raise WorkerDied
-
-    async def stop(self) -> None:
-        """End the worker. Call it when nothing holds a lease any more."""
-        self.stopped = True
-        self._settled.set()
-        if self._restart is not None:
-            self._restart.cancel()
-        await self._worker.stop()
 
     def _place(self, fresh: LoadedWorker) -> None:
         self._worker = fresh.worker

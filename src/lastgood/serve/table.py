@@ -49,6 +49,8 @@ class Tenure:
     def take(self) -> None:
         """Begin a request."""
         self.leases += 1
+        if self._idle is not None:
+            self._idle.clear()
 
     def give_back(self) -> None:
         """End a request."""
@@ -58,9 +60,10 @@ class Tenure:
 
     async def idle(self, *, timeout_s: float) -> bool:
         """Wait until no request holds a lease; False if that took too long. For tenures that were replaced."""
-        if self.leases == 0:
-            return True
-        self._idle = asyncio.Event()
+        if self._idle is None:
+            self._idle = asyncio.Event()
+            if self.leases == 0:
+                self._idle.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -90,21 +93,25 @@ class Table:
 
     def slot_of(self, digest: Digest) -> Slot | None:
         """The loaded slot with that version, if it can answer."""
-        for tenure in (self.active, *self.warm):
-            if tenure is not None and tenure.digest == digest and not tenure.slot.broken:
+        for tenure in self.tenures():
+            if tenure.digest == digest and not tenure.slot.broken:
                 return tenure.slot
         return None
 
+    def tenures(self) -> tuple[Tenure, ...]:
+        """Every tenure that the table holds."""
+        return (*((self.active,) if self.active is not None else ()), *self.warm)
+
     def slots(self) -> frozenset[Slot]:
         """Every slot that the table holds."""
-        return frozenset(tenure.slot for tenure in (self.active, *self.warm) if tenure is not None)
+        return frozenset(tenure.slot for tenure in self.tenures())
 
     def with_active(self, new: Tenure, *, keep_warm: int) -> "Table":
         """The table after a swap: the former active becomes the newest warm one."""
         warm: list[Tenure] = []
         digests = {new.digest}
-        for tenure in (self.active, *self.warm):
-            if tenure is not None and tenure.digest not in digests and not tenure.slot.broken:
+        for tenure in self.tenures():
+            if tenure.digest not in digests and not tenure.slot.broken:
                 warm.append(tenure)
                 digests.add(tenure.digest)
         return Table(active=new, warm=tuple(warm[:keep_warm]))

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from lastgood.core.ports import RegistryFeed
 from lastgood.core.views import Target
@@ -81,11 +82,12 @@ class Watch:
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
                 continue
             backoff_s = BACKOFF_FIRST_S
-            self._note("", reached=True)
-            if target != self._last:
+            changed = target != self._last
+            if changed:  # before the note: whoever waits for the first answer finds the order there
                 self._last = target
                 self._call(self._on_target, target)
-            elif time.monotonic() - asked < UNCHANGED_PAUSE_S:
+            self._note("", reached=True)
+            if not changed and time.monotonic() - asked < UNCHANGED_PAUSE_S:
                 self._stopping.wait(UNCHANGED_PAUSE_S)
 
     def _ask(self) -> Target:
@@ -105,5 +107,5 @@ class Watch:
         self._call(self.first_answer.set)
 
     def _call(self, act: Callable[..., object], *arguments: object) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended: nobody listens any more
             self._loop.call_soon_threadsafe(act, *arguments)

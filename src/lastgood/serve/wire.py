@@ -26,12 +26,16 @@ class Reply:
     body: bytes
     type: bytes = JSON_TYPE
     retry_after_s: int | None = None
+    close: bool = False
+    """The body was not read: the connection cannot carry another request."""
 
 
-def problem(status: int, code: str, message: str, *, retry_after_s: int | None = None) -> Reply:
+def problem(
+    status: int, code: str, message: str, *, retry_after_s: int | None = None, close: bool = False
+) -> Reply:
     """An error answer in MLflow's form."""
     body = msgspec.json.encode({"error_code": code, "message": message})
-    return Reply(status=status, body=body, retry_after_s=retry_after_s)
+    return Reply(status=status, body=body, retry_after_s=retry_after_s, close=close)
 
 
 def request_id(given: bytes | None) -> RequestId:
