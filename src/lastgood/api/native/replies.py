@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lastgood.core.ids import printable
-from lastgood.errors import InvalidInput, LastgoodError, NotFound
+from lastgood.errors import InvalidInput, LastgoodError, NotFound, TooLarge
 
 __all__ = ["ERROR_RESPONSES", "error_reply", "install_error_handlers", "reply"]
 
@@ -99,6 +99,8 @@ async def _http(request: Request, error: Exception) -> Response:
         return error_reply(
             NotFound(f"{what} is no address of this API", hint="all of them are at /docs")
         )
+    if error.status_code == 413:
+        return error_reply(TooLarge(f"{what}: {error.detail}"))
     return error_reply(
         InvalidInput(f"{what}: {error.detail}", hint="see /docs"), status=error.status_code
     )
