@@ -18,6 +18,7 @@ from lastgood.demo.episode import (
     Findings,
     Metrics,
     Rollback,
+    Switch,
     churner_share,
     delay_text,
     failures,
@@ -239,34 +240,33 @@ class Monday:
         with narrator.doing("watching", state=self._state):
             self._wait_for_answers(lambda a: a.sent_ms > ran.ended_ms, AFTER_ANSWERS)
         self.stop_traffic()
-        decided_ms = read_switches(registry.log(model=MODEL))[-1].at_ms
+        decided = read_switches(registry.log(model=MODEL))[-1]
         held = read_held(_shown(registry))
         rollback = Rollback(typed_ms=ran.started_ms, returned_ms=ran.ended_ms, held=held)
-        self._report(rollback, decided_ms)
+        self._report(rollback, decided)
         return rollback
 
-    def _report(self, rollback: Rollback, decided_ms: Instant) -> None:
+    def _report(self, rollback: Rollback, decided: Switch) -> None:
         answers, narrator = self._answers(), self._narrator
         last = last_wrong_answer(answers, BAD)
         if last is None:
             raise NotConverged(f"Version {BAD} never answered a request")
         narrator.blank()
+        hold = f"the hold placed by {decided.operation}" if BAD in rollback.held else "nothing"
         narrator.figures(
             [
-                ("decision -> last wrong answer", delay_text(last.answered_ms - decided_ms)),
+                ("decision -> last wrong answer", delay_text(last.answered_ms - decided.at_ms)),
                 (
                     "command typed -> last wrong answer",
                     f"{last.answered_ms - rollback.typed_ms:.0f} ms",
                 ),
                 ("requests failed", f"{failures(answers)} of {len(answers):,}"),
-                ("what holds version 3", "a hold in production, until somebody releases it")
-                if BAD in rollback.held
-                else ("what holds version 3", "nothing"),
+                (f"what holds version {BAD}", hold),
             ]
         )
         narrator.note(
             "The decision is the time of the operation in the log; the last wrong answer is the last "
-            f"one of version {BAD} that reached a customer."
+            f"one of version {BAD} that reached a customer, wherever it was when the decision fell."
         )
 
     # 4. What happened
@@ -276,8 +276,8 @@ class Monday:
         wrong, again = self._one_wrong_answer()
         narrator.chapter(4, "What happened?")
         narrator.say(
-            "One customer was called a churner, and asked about again, is none. The wrong answer "
-            "carried a request id."
+            f"One customer was called a churner; asked about again, version {GOOD} says otherwise. The "
+            "wrong answer carried a request id."
         )
         at_ms = Instant(int(wrong.answered_ms))
         moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat(timespec="milliseconds")
