@@ -163,11 +163,10 @@ def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, 
 
 
 def _add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> None:
-    if not wanted:
-        return
-    known = run_store.params_of(tx, run_id)
-    limits.check_unchanged(known, wanted, owner=f"run ID='{run_id}'")
-    run_store.add_params(tx, run_id, {k: v for k, v in wanted.items() if k not in known})
+    if not run_store.add_params(tx, run_id, wanted):
+        # What was stored just now goes away again if this refuses.
+        known = run_store.params_of(tx, run_id)
+        limits.check_unchanged(known, wanted, owner=f"run ID='{run_id}'")
 
 
 def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:

@@ -29,10 +29,11 @@ class Bulk:
         self._columns = tuple(columns)
         self._sql = ""
 
-    def run(self, tx: Connection, rows: Sequence[Row]) -> None:
-        """Run the statement for each row."""
-        if rows:
-            tx.exec_driver_sql(self._sql or self._compile(tx), list(rows))
+    def run(self, tx: Connection, rows: Sequence[Row]) -> int:
+        """Run the statement for each row; how many rows it stored or changed."""
+        if not rows:
+            return 0
+        return tx.exec_driver_sql(self._sql or self._compile(tx), list(rows)).rowcount
 
     def _compile(self, tx: Connection) -> str:
         compiled: Any = self._statement.compile(dialect=tx.dialect, column_keys=list(self._columns))

@@ -18,6 +18,7 @@ from lastgood.store.schema import (
     run_tags,
     runs,
 )
+from lastgood.store.tracking.bulk import Bulk
 
 __all__ = [
     "RUN_COLUMNS",
@@ -60,9 +61,14 @@ _update_run = (
     )
 )
 _tag_insert = sqlite.insert(run_tags)
-_set_tag = _tag_insert.on_conflict_do_update(
-    index_elements=["run_id", "key"], set_={"value": _tag_insert.excluded.value}
+_PAIR = ("run_id", "key", "value")
+_set_tags = Bulk(
+    _tag_insert.on_conflict_do_update(
+        index_elements=["run_id", "key"], set_={"value": _tag_insert.excluded.value}
+    ),
+    _PAIR,
 )
+_add_params = Bulk(sqlite.insert(params).on_conflict_do_nothing(), _PAIR)
 _tag_of = sa.select(run_tags.c.value).where(
     run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key")
 )
@@ -127,7 +133,7 @@ def run_of(connection: Connection, run_id: str) -> Run | None:
 def run_facts(connection: Connection, run_id: str) -> RunFacts:
     """What was logged to the run; nothing if there is no such run."""
     facts = RunFacts()
-    for row in connection.execute(_facts_of_one, {"run_id": run_id}):
+    for row in connection.execute(_facts_of_one, {"run_id": run_id}).all():
         _collect(facts, row)
     return facts
 
@@ -137,7 +143,7 @@ def facts_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, RunFac
     found = {run_id: RunFacts() for run_id in run_ids}
     for start in range(0, len(run_ids), IDS_PER_QUERY):
         some = list(run_ids[start : start + IDS_PER_QUERY])
-        for row in connection.execute(_facts_of_many, {"run_ids": some}):
+        for row in connection.execute(_facts_of_many, {"run_ids": some}).all():
             _collect(found[row[0]], row)
     return found
 
@@ -176,9 +182,7 @@ def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
             "artifact_uri": run.artifact_uri,
         },
     )
-    tx.execute(
-        run_tags.insert(), [{"run_id": run.run_id, "key": k, "value": v} for k, v in tags.items()]
-    )
+    set_tags(tx, run.run_id, tags)
 
 
 def update_run(tx: Connection, run: Run) -> None:
@@ -201,8 +205,7 @@ def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: s
 
 def set_tags(tx: Connection, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    if tags:
-        tx.execute(_set_tag, [{"run_id": run_id, "key": k, "value": v} for k, v in tags.items()])
+    _set_tags.run(tx, [(run_id, k, v) for k, v in tags.items()])
 
 
 def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
@@ -221,9 +224,6 @@ def params_of(connection: Connection, run_id: str) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.execute(_params_of, {"run_id": run_id})}
 
 
-def add_params(tx: Connection, run_id: str, new: Mapping[str, str]) -> None:
-    """Store parameters that the run does not have yet."""
-    if new:
-        tx.execute(
-            params.insert(), [{"run_id": run_id, "key": k, "value": v} for k, v in new.items()]
-        )
+def add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> bool:
+    """Store parameters; those that the run has already stay as they are. Whether all were new."""
+    return _add_params.run(tx, [(run_id, k, v) for k, v in wanted.items()]) == len(wanted)

@@ -68,6 +68,7 @@ _EXPERIMENT_ORDERS: dict[str, sa.ColumnElement[Any]] = {
     "creation_time": experiments.c.created_ms,
     "last_update_time": experiments.c.changed_ms,
 }
+_SORTED_TABLES = {"metric": latest_metrics, "param": params, "tag": run_tags}
 _DATASET_FIELDS: dict[str, sa.ColumnElement[Any]] = {
     "name": datasets.c.name,
     "digest": datasets.c.digest,
@@ -95,11 +96,15 @@ def search_runs(
     Raises:
         InvalidInput: a filter or order that runs do not have.
     """
-    keys = _run_keys(paging.orders)
-    query = sa.select(*RUN_COLUMNS).where(
-        _one_of(runs.c.experiment_id, experiment_ids),
-        _one_of(runs.c.lifecycle, paging.lifecycles),
-        *(_run_condition(clause) for clause in paging.filters),
+    keys, source = _run_keys(paging.orders)
+    query = (
+        sa.select(*RUN_COLUMNS)
+        .select_from(source)
+        .where(
+            _one_of(runs.c.experiment_id, experiment_ids),
+            _one_of(runs.c.lifecycle, paging.lifecycles),
+            *(_run_condition(clause) for clause in paging.filters),
+        )
     )
     rows, last = _page(connection, query, keys, paging)
     found = [Run(*row[: len(RUN_COLUMNS)]) for row in rows]
@@ -184,30 +189,31 @@ def _experiment_condition(clause: Clause) -> sa.ColumnElement[bool]:
     return compare(clause, *_EXPERIMENT_ATTRIBUTES[clause.key])
 
 
-def _run_keys(orders: Sequence[Order]) -> list[SortKey]:
+def _run_keys(orders: Sequence[Order]) -> tuple[list[SortKey], sa.FromClause]:
+    """What to sort by, and the runs joined with what that needs: one look-up per run and order."""
     keys: list[SortKey] = []
+    source: sa.FromClause = runs
     for order in orders:
-        keys += _keys_for(order)
+        table = _SORTED_TABLES.get(order.target)
+        if table is None:
+            keys += _attribute_keys(order)
+            continue
+        entry = table.alias()
+        source = source.outerjoin(
+            entry, sa.and_(entry.c.run_id == runs.c.run_id, entry.c.key == order.key)
+        )
+        is_nan = entry.c.is_nan if table is latest_metrics else None
+        empty = 0.0 if table is latest_metrics else ""
+        keys += nullable_keys(entry.c.value, empty, ascending=order.ascending, is_nan=is_nan)
     named = {_RUN_ALIASES.get(o.key, o.key) for o in orders if o.target == "attribute"}
     if "start_time" not in named:
         keys.append(SortKey(runs.c.start_ms, ascending=False))
     if "run_id" not in named:
         keys.append(SortKey(runs.c.run_id, ascending=True))
-    return keys
+    return keys, source
 
 
-def _keys_for(order: Order) -> Sequence[SortKey]:
-    if order.target == "metric":
-        value, is_nan = (
-            _of_run(latest_metrics, order.key, column)
-            for column in (latest_metrics.c.value, latest_metrics.c.is_nan)
-        )
-        return nullable_keys(value, 0.0, ascending=order.ascending, is_nan=is_nan)
-    if order.target in {"param", "tag"}:
-        table = params if order.target == "param" else run_tags
-        return nullable_keys(
-            _of_run(table, order.key, table.c.value), "", ascending=order.ascending
-        )
+def _attribute_keys(order: Order) -> Sequence[SortKey]:
     name = _RUN_ALIASES.get(order.key, order.key)
     if order.target != "attribute" or name not in _RUN_ATTRIBUTES:
         raise InvalidInput(
@@ -216,14 +222,6 @@ def _keys_for(order: Order) -> Sequence[SortKey]:
     if name == "end_time":  # a run that goes on has none
         return nullable_keys(runs.c.end_ms, 0, ascending=order.ascending)
     return (SortKey(_RUN_ATTRIBUTES[name][0], order.ascending),)
-
-
-def _of_run(table: sa.Table, key: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    return (
-        sa.select(column)
-        .where(table.c.run_id == runs.c.run_id, table.c.key == key)
-        .scalar_subquery()
-    )
 
 
 def _experiment_keys(orders: Sequence[Order]) -> list[SortKey]:
