@@ -25,7 +25,8 @@ class Judgement(StrEnum):
 def mark(
     context: typer.Context,
     value: Annotated[
-        Judgement, typer.Argument(help="The judgement; none takes it back.", show_choices=True)
+        Judgement,
+        typer.Argument(metavar="JUDGEMENT", help="good, bad or yanked; none takes it back."),
     ],
     reference: Annotated[
         str, typer.Argument(metavar="REF", help="The version, for example churn/4.")
