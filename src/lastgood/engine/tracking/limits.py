@@ -215,20 +215,25 @@ def check_experiment_tag(key: str, value: str) -> tuple[str, str]:
 
 
 def check_model_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """A logged model's tags. Raises InvalidInput."""
+    """A logged model's tags; MLflow takes any name for them. Raises InvalidInput."""
     return {
-        check_name(k, parameter="key"): check_length("value", v, MODEL_TAG_VALUE_LENGTH_MAX)
-        for k, v in tags.items()
+        _model_key(k): check_length("value", v, MODEL_TAG_VALUE_LENGTH_MAX) for k, v in tags.items()
     }
 
 
 def check_model_params(params: Mapping[str, str]) -> dict[str, str]:
-    """A logged model's parameters. Raises InvalidInput."""
+    """A logged model's parameters; MLflow takes any name for them. Raises InvalidInput."""
     if len(params) > MODEL_PARAMS_MAX:
         raise InvalidInput(
             f"A logged model can have at most {MODEL_PARAMS_MAX} params. Got {len(params)} params"
         )
-    return dict(check_param(key, value) for key, value in params.items())
+    return {_model_key(k): v[:PARAM_VALUE_LENGTH_MAX] for k, v in params.items()}
+
+
+def _model_key(key: str) -> str:
+    if not key:
+        raise InvalidInput("Missing value for required parameter 'key'")
+    return check_length("key", key, KEY_LENGTH_MAX)
 
 
 def check_batch_size(*, metrics: int, params: int, tags: int) -> None:

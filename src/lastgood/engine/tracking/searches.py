@@ -35,7 +35,7 @@ from lastgood.store.tracking.search import Paging, search_experiments, search_ru
 __all__ = ["VIEWS", "DatasetFilter", "ModelOrder", "ModelQuery", "Page", "Query", "Searches"]
 
 RESULTS_MAX = 50_000
-HISTORY_MAX = 1_000_000  # points of one metric in one answer
+HISTORY_MAX = 250_000  # points of one metric in one answer
 FILTERS_MAX = 100  # clauses
 ORDERS_MAX = 20
 EXPERIMENTS_MAX = 10_000  # ids in one search

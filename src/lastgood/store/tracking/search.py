@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
 
 __all__ = ["Paging", "search_experiments", "search_runs"]
 
+STATEMENTS_KEPT_MAX = 64
 _CONTEXT_TAG = '$."mlflow.data.context"'
 
 _RUN_ATTRIBUTES: dict[str, tuple[sa.ColumnElement[Any], frozenset[str]]] = {
@@ -96,15 +98,11 @@ def search_runs(
     Raises:
         InvalidInput: a filter or order that runs do not have.
     """
-    keys, source = _run_keys(paging.orders)
-    query = (
-        sa.select(*RUN_COLUMNS)
-        .select_from(source)
-        .where(
-            _one_of(runs.c.experiment_id, experiment_ids),
-            _one_of(runs.c.lifecycle, paging.lifecycles),
-            *(_run_condition(clause) for clause in paging.filters),
-        )
+    query, keys = _runs_statement(
+        tuple(experiment_ids),
+        tuple(paging.lifecycles),
+        tuple(paging.filters),
+        tuple(paging.orders),
     )
     rows, last = _page(connection, query, keys, paging)
     found = [Run(*row[: len(RUN_COLUMNS)]) for row in rows]
@@ -125,18 +123,44 @@ def search_experiments(
         _one_of(experiments.c.lifecycle, paging.lifecycles),
         *(_experiment_condition(clause) for clause in paging.filters),
     )
+    query = _sorted(query, keys)
     rows, last = _page(connection, query, keys, paging)
     return experiments_from(connection, [row[: len(EXPERIMENT_COLUMNS)] for row in rows]), last
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def _runs_statement(
+    experiment_ids: tuple[int, ...],
+    lifecycles: tuple[str, ...],
+    filters: tuple[Clause, ...],
+    orders: tuple[Order, ...],
+) -> tuple[sa.Select[Any], Sequence[SortKey]]:
+    # Building the expression costs as much as running it, and searches repeat: pages, dashboards.
+    keys, source = _run_keys(orders)
+    query = (
+        sa.select(*RUN_COLUMNS)
+        .select_from(source)
+        .where(
+            _one_of(runs.c.experiment_id, experiment_ids),
+            _one_of(runs.c.lifecycle, lifecycles),
+            *(_run_condition(clause) for clause in filters),
+        )
+    )
+    return _sorted(query, keys), keys
+
+
+def _sorted(query: sa.Select[Any], keys: Sequence[SortKey]) -> sa.Select[Any]:
+    values = [key.expression.label(f"sort_{i}") for i, key in enumerate(keys)]
+    query = query.add_columns(*values).order_by(*ordering(keys))
+    return query.limit(sa.bindparam("rows_max", type_=sa.Integer))
 
 
 def _page(
     connection: Connection, query: sa.Select[Any], keys: Sequence[SortKey], paging: Paging
 ) -> tuple[Sequence[Sequence[Any]], list[Scalar]]:
-    values = [key.expression.label(f"sort_{i}") for i, key in enumerate(keys)]
-    query = query.add_columns(*values).order_by(*ordering(keys)).limit(paging.limit + 1)
     if paging.after:
         query = query.where(behind(keys, paging.after))
-    rows = connection.execute(query).all()
+    rows = connection.execute(query, {"rows_max": paging.limit + 1}).all()
     if len(rows) <= paging.limit:
         return rows, []
     rows = rows[: paging.limit]

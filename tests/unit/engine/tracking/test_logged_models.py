@@ -65,6 +65,10 @@ def test_tags_and_params(desk, models):
     assert (found.tags, found.params) == ({"t": "2"}, {"a": "1", "b": "2"})
     with pytest.raises(InvalidInput, match="Changing param values"):
         models.log_params(made.model_id, {"a": "2"}).result()
+    models.set_tags(made.model_id, {"any $name": "1"}).result()
+    for wrong in ("", "x" * 251):
+        with pytest.raises(InvalidInput):
+            models.set_tags(made.model_id, {wrong: "1"})
     models.delete_tag(made.model_id, "t").result()
     with pytest.raises(NotFound):
         models.delete_tag(made.model_id, "t").result()
