@@ -5,7 +5,7 @@ ready for its first request in a fraction of the time.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
@@ -30,12 +30,20 @@ from lastgood.api.limits import (
 from lastgood.api.mlflow.routes import Endpoint, mlflow_routes
 from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
 from lastgood.api.services import Services
-from lastgood.errors import InvalidInput, LastgoodError, Refused, TooLarge
+from lastgood.errors import (
+    InvalidInput,
+    LastgoodError,
+    Refused,
+    StoreUnavailable,
+    TooLarge,
+)
 
-__all__ = ["create_app"]
+__all__ = ["App", "create_app"]
 
 QUERY_FIELDS_MAX = 10_000
 NATIVE = "/api/v1"
+WATCHES = f"{NATIVE}/target/"
+"""Gateways wait here for a ref to move, up to a minute each."""
 OPEN_PATHS = frozenset({"/health", "/version"})
 """Answered whatever the Host header says: load balancers and probes ask by address."""
 
@@ -51,16 +59,14 @@ _CONTENT_HEADERS = (
 )
 
 
-def create_app(
-    services: Services, *, native: Callable[[Services], ASGIApp] | None = None
-) -> ASGIApp:
+def create_app(services: Services, *, native: Callable[[Services], ASGIApp] | None = None) -> "App":
     """The whole HTTP surface over these services.
 
     Args:
         services: The engine.
         native: Makes the native API; by default `lastgood.api.native`, imported when it is first needed.
     """
-    return _App(services, native or _native_app)
+    return App(services, native or _native_app)
 
 
 def _native_app(services: Services) -> ASGIApp:
@@ -69,14 +75,25 @@ def _native_app(services: Services) -> ASGIApp:
     return create_native_app(services)
 
 
-class _App:
+class App:
+    """The ASGI application. Make it with `create_app`."""
+
     def __init__(self, services: Services, native: Callable[[Services], ASGIApp]) -> None:
         self._services = services
         self._routes = mlflow_routes()
         self._make_native = native
         self._native: asyncio.Task[ASGIApp] | None = None
+        self._watches: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def release_watches(self) -> None:
+        """End the requests that wait for something to happen, so that the server can stop at once."""
+        self._stopping = True
+        for watch in self._watches:
+            watch.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
@@ -105,7 +122,7 @@ class _App:
             if path not in OPEN_PATHS:
                 check_came_from_here(scope)
         except Refused as error:
-            await refused_as_text(f"{error.message}. {error.hint}")(scope, receive, send)
+            await refused_as_text(f"{error.message} ({error.hint})")(scope, receive, send)
             return
         if found := self._routes.find(method, path):
             await self._protocol(found, scope, receive, send)
@@ -165,11 +182,37 @@ class _App:
         length = header_of(scope, b"content-length")
         is_json = header_of(scope, b"content-type").startswith("application/json")
         if is_json and length.isdecimal() and int(length) > JSON_BODY_MAX:
-            message = f"The request is larger than {JSON_BODY_MAX:,} bytes"
-            await too_large(TooLarge(message))(scope, receive, send)
+            error = TooLarge(
+                f"The request is larger than {JSON_BODY_MAX:,} bytes",
+                hint="send it in smaller parts",
+            )
+            await too_large(error)(scope, receive, send)
             return
         app = await asyncio.shield(self._native_task())
-        await app(scope, receive, _with_headers(send, _SAFE_HEADERS))
+        extended = _with_headers(send, _SAFE_HEADERS)
+        if scope["path"].startswith(WATCHES):
+            await self._watch(app, scope, receive, extended)
+        else:
+            await app(scope, receive, extended)
+
+    async def _watch(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        watch = asyncio.ensure_future(_as_coroutine(app(scope, receive, send)))
+        self._watches.add(watch)
+        if self._stopping:
+            watch.cancel()
+        try:
+            await watch
+        except asyncio.CancelledError:
+            if not watch.cancelled():
+                raise
+            error = StoreUnavailable("The server is stopping", hint="try again")
+            await error_reply(error)(scope, receive, send)
+        finally:
+            self._watches.discard(watch)
+
+
+async def _as_coroutine(answering: Awaitable[None]) -> None:
+    await answering
 
 
 def _is_native(path: str) -> bool:

@@ -47,7 +47,7 @@ def wrong_method(method: str, path: str, allowed: list[str]) -> Response:
 
 def too_large(error: TooLarge) -> Response:
     """413; the connection is closed, because the rest of the body will not be read."""
-    response = _error(error.mlflow_code, f"{error.message}. {error.hint}", 413)
+    response = _error(error.mlflow_code, f"{error.message} ({error.hint})", 413)
     response.raw_headers.append((b"connection", b"close"))
     return response
 

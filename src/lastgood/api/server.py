@@ -17,9 +17,8 @@ import uvloop
 from granian._granian import SocketHolder
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from starlette.types import ASGIApp
 
-from lastgood.api.app import create_app
+from lastgood.api.app import App, create_app
 from lastgood.api.services import Services
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.catalogue import Catalogue
@@ -32,7 +31,7 @@ __all__ = ["serve_registry", "services_of"]
 BACKLOG = 1024
 BACKPRESSURE = 512  # requests that run at once; the others wait in the socket
 HEADER_TIMEOUT_MS = 30_000
-DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops; watches that wait are cut off
+DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skip
     half of the connections. It takes a ready socket where the platform has no such option.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: App, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             app,
@@ -112,9 +111,7 @@ class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skip
         self._ssp = None
 
 
-async def _serve(
-    app: ASGIApp, listener: socket.socket, *, url: str, ready_file: Path | None
-) -> None:
+async def _serve(app: App, listener: socket.socket, *, url: str, ready_file: Path | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,6 +128,7 @@ async def _serve(
     _log.info("stopping")
     stopped.cancel()
     if not serving.done():
+        app.release_watches()
         server.stop()
         await asyncio.wait({serving}, timeout=DRAIN_TIMEOUT_S)
     if not serving.done():

@@ -139,7 +139,7 @@ async def done(future: "Future[T]") -> T:
 
 def error_reply(error: LastgoodError) -> Response:
     """The error as MLflow's clients expect it: two keys, the code and the sentence."""
-    message = f"{error.message}. {error.hint}" if error.hint else error.message
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
     # MLflow answers 400 where a name is taken or a value is too long; some scripts compare the status.
     status = 400 if isinstance(error, AlreadyExists | TooLarge) else error.http_status
     return JsonReply(_encoder.encode({"error_code": error.mlflow_code, "message": message}), status)

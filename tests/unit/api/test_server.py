@@ -1,0 +1,194 @@
+"""The server as a process: start, stop, and what it refuses to start on."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lastgood.api.server import serve_registry
+from lastgood.engine.open import ServerLock, init_data_directory
+from lastgood.errors import LastgoodError, Refused, StoreUnavailable
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+PROGRAM = """
+import sys
+from pathlib import Path
+from lastgood.api.server import serve_registry
+sys.exit(serve_registry(data=Path(sys.argv[1]), host="127.0.0.1", port=0, ready_file=Path(sys.argv[2])))
+"""
+
+
+class Running:
+    def __init__(self, folder):
+        self.data, self.ready = folder / "data", folder / "ready.json"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(self.data), str(self.ready)], stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.ready.exists():
+            assert self.process.poll() is None, self.process.stderr.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        announced = json.loads(self.ready.read_text())
+        assert announced["pid"] == self.process.pid
+        self.url = announced["url"]
+
+    @property
+    def port(self):
+        return int(self.url.rpartition(":")[2])
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(STOP_TIMEOUT_S)
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def running(tmp_path):
+    server = Running(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.process.kill()
+        server.stop()
+
+
+def incoming(data):
+    return list((data / "objects" / "incoming").iterdir())
+
+
+def test_it_serves_and_stops_in_order(running):
+    assert httpx.get(f"{running.url}/health").text == "OK"
+    assert httpx.get(f"{running.url}/api/v1/models", timeout=START_TIMEOUT_S).json() == []
+    assert running.stop() == 0
+    assert not running.ready.exists()
+
+
+def test_it_stops_on_interrupt_while_a_watch_waits(running):
+    httpx.post(f"{running.url}/api/2.0/mlflow/registered-models/create", json={"name": "churn"})
+    query = {"after_seq": 10, "wait_s": 60}
+
+    def watch():
+        # What the waiting client gets is not promised; that the server ends is.
+        with suppress(httpx.HTTPError):
+            httpx.get(f"{running.url}/api/v1/target/churn/production", params=query, timeout=90)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    time.sleep(0.5)
+    assert running.stop(signal.SIGINT) == 0
+    thread.join(STOP_TIMEOUT_S)
+    assert not thread.is_alive()
+
+
+def test_a_second_server_on_the_same_directory_is_refused(running):
+    with pytest.raises(StoreUnavailable) as error:
+        serve_registry(data=running.data, host="127.0.0.1", port=0, ready_file=None)
+    assert str(running.process.pid) in error.value.message
+    assert running.url in error.value.message
+
+
+def test_a_killed_server_leaves_the_directory_free(running):
+    running.stop(signal.SIGKILL)
+    ServerLock(running.data).close()
+
+
+def test_a_taken_port_is_refused(running, tmp_path):
+    with pytest.raises(LastgoodError) as error:
+        serve_registry(
+            data=tmp_path / "other", host="127.0.0.1", port=running.port, ready_file=None
+        )
+    assert f"127.0.0.1:{running.port}" in error.value.message
+    assert error.value.exit_code == 1
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
+def test_other_than_loopback_is_refused(host, tmp_path):
+    with pytest.raises(Refused) as error:
+        serve_registry(data=tmp_path / "data", host=host, port=0, ready_file=None)
+    assert "access control does not exist yet" in error.value.message
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    init_data_directory(tmp_path)
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreUnavailable):
+        serve_registry(data=tmp_path, host="127.0.0.1", port=0, ready_file=None)
+
+
+def test_a_large_upload_streams(running):
+    size = 192 << 20
+
+    def chunks():
+        for _ in range(size >> 20):
+            yield b"x" * (1 << 20)
+
+    path = f"{running.url}/api/2.0/mlflow-artifacts/artifacts/0/large.bin"
+    assert httpx.put(path, content=chunks(), timeout=120).status_code == 200
+    received = 0
+    with httpx.stream("GET", path, timeout=120) as answer:
+        for chunk in answer.iter_bytes():
+            received += len(chunk)
+    assert received == size
+    peak = next(
+        int(line.split()[1])
+        for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
+    assert peak < 180 << 10  # KiB: the server itself has about 100 MiB
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(running):
+    path = "/api/2.0/mlflow-artifacts/artifacts/0/broken.bin"
+    head = f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(head.encode() + b"x" * 3_000_000)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not incoming(running.data):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while incoming(running.data):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert httpx.get(running.url + path).status_code == 404
+
+
+def test_a_hundred_megabytes_of_json_get_an_answer(running):
+    url = f"{running.url}/api/2.0/mlflow/registered-models/create"
+    # The server may hang up before all was sent.
+    with suppress(httpx.WriteError):
+        answer = httpx.post(
+            url,
+            content=b" " * (100 << 20),
+            headers={"content-type": "application/json"},
+            timeout=60,
+        )
+        assert answer.status_code == 413
+    assert httpx.get(f"{running.url}/health").text == "OK"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"POST " + b"/" * 100_000 + b" HTTP/1.1\r\n\r\n"],
+)
+def test_garbage_on_the_socket(running, garbage):
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(garbage)
+        connection.settimeout(10)
+        connection.recv(100)
+    assert httpx.get(f"{running.url}/health").text == "OK"
