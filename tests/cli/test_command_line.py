@@ -140,6 +140,12 @@ def test_what_others_wrote_cannot_drive_the_terminal(churn):
     assert "[bold red]markup[/]" in churn("log").out
 
 
+def test_arguments_that_are_no_text_are_refused(churn):
+    answer = churn("mark", "good", "churn/1", "--reason", "caf\udce9")
+    assert answer.code == 2
+    assert "Argument 5" in answer.err
+
+
 def test_long_values_are_not_cut_in_a_pipe(churn):
     reason = "because " * 100
     churn("mark", "good", "churn/1", "--reason", reason)

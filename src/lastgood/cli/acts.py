@@ -43,11 +43,12 @@ def show_outcome(session: Session, outcome: Outcome, *, next_command: str = "") 
         out.indented(styled("note: ", "yellow"), note)
     out.facts(
         [
-            ("  operation", outcome.operation or ""),
-            ("  digest", outcome.digest or ""),
-            ("  undo", styled(outcome.undo, "cyan") if outcome.undo else ""),
-            ("  next", styled(next_command, "cyan") if next_command else ""),
-        ]
+            ("operation", outcome.operation or ""),
+            ("digest", outcome.digest or ""),
+            ("undo", styled(outcome.undo, "cyan") if outcome.undo else ""),
+            ("next", styled(next_command, "cyan") if next_command else ""),
+        ],
+        indent=2,
     )
 
 

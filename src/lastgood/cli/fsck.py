@@ -35,16 +35,18 @@ def fsck(context: typer.Context) -> int:
         out.line(styled("✓ ", "bold green"), "everything is as it must be")
     out.facts(
         [
-            ("  operations", f"{report.operations:,} in the log, each chained to the one before"),
-            ("  projections", f"{report.projections:,} rows compared with a rebuild from the log"),
-            ("  objects", f"{report.objects:,} read and hashed, {bytes_of(report.bytes)}"),
+            ("operations", f"{report.operations:,} in the log, each chained to the one before"),
+            ("projections", f"{report.projections:,} rows compared with a rebuild from the log"),
+            ("objects", f"{report.objects:,} read and hashed, {bytes_of(report.bytes)}"),
             (
-                "  orphans",
+                "orphans",
                 f"{report.orphans:,} objects that nothing names yet; harmless"
                 if report.orphans
                 else "",
             ),
-            ("  head", f"{report.head} (note it elsewhere: a log cut short would show)"),
-        ]
+            ("head", report.head),
+            ("", styled("note the head elsewhere: then a log cut short would show", "dim")),
+        ],
+        indent=2,
     )
     return code

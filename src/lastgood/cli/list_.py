@@ -67,7 +67,7 @@ def _show_versions(session: Session, model: str, versions: Sequence[VersionView]
         out.line(f"{model} has no versions")
         return
     out.table(
-        [">VERSION", "REFS", "JUDGED", "SIZE", "REGISTERED", "DIGEST"],
+        [">VERSION", "REFS", "JUDGED", ">!SIZE", "REGISTERED", "!DIGEST"],
         (
             (
                 styled(str(view.version), "bold"),

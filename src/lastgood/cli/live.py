@@ -69,7 +69,7 @@ def _show(view: LiveView, out: Output) -> None:
         out.indented(styled(f"a rollback would return to version {view.last_good}", "dim"))
     if view.observed:
         out.table(
-            ["GATEWAY", "STATE", ">VERSION", "SINCE", "SEEN", "URL"],
+            ["GATEWAY", "!STATE", ">VERSION", "SINCE", "SEEN", "!URL"],
             (
                 (
                     f"{slot.gateway[:12]} on {slot.host}",

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 
 from lastgood.cli.app import root_command
-from lastgood.errors import LastgoodError
+from lastgood.core.ids import printable
+from lastgood.errors import InvalidInput, LastgoodError
 
 __all__ = ["run"]
 
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code, which is that of the error's class."""
     as_json = "--json" in arguments
     try:
+        _check_text(arguments)
         code: Any = root_command().main(
             args=list(arguments), prog_name="lastgood", standalone_mode=False
         )
@@ -45,6 +47,16 @@ def run(arguments: Sequence[str]) -> int:
             as_json=as_json,
         )
     return code if isinstance(code, int) else 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    for position, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(
+                f"Argument {position} is not UTF-8 text: {printable(argument)}"
+            ) from None
 
 
 def _failed(error: LastgoodError, *, as_json: bool) -> int:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -38,6 +37,9 @@ DURATIONS = frozenset({"active_ms"})
 
 GIVEN_NAMES = frozenset({"metrics", "params", "tags"})
 """Fields whose keys were chosen by users: a metric `latency_ms` is no moment."""
+
+COPIED = frozenset({"digest", "head", "next", "operation", "undo"})
+"""Facts that people copy from the screen."""
 
 _SPANS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 
@@ -82,30 +84,37 @@ class Output:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 0
     ) -> None:
-        """A table; columns whose name begins with ``>`` are aligned to the right."""
-        made = Table(
-            box=box.SIMPLE_HEAD if self._console.is_terminal else None,
-            pad_edge=False,
-            header_style="dim",
-        )
+        """A table. A column named ``>NAME`` is aligned to the right; ``!NAME`` is never folded."""
+        made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
         for column in columns:
-            right = column.startswith(">")
+            name = column.strip(">!")
             made.add_column(
-                column.lstrip(">"), justify="right" if right else "left", overflow="fold"
+                name,
+                justify="right" if ">" in column else "left",
+                overflow="fold",
+                no_wrap="!" in column,
             )
         for row in rows:
             made.add_row(*(text(cell) for cell in row))
         self.show(Padding(made, (0, 0, 0, indent), expand=False))
 
-    def facts(self, facts: Iterable[tuple[str, str | Text]]) -> None:
-        """Names and values below each other; those without a value are left out."""
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for name, value in facts:
-            if value:
-                grid.add_row(name, text(value))
-        self.show(grid)
+    def facts(self, facts: Iterable[tuple[str, str | Text]], *, indent: int = 0) -> None:
+        """Names and values below each other; those without a value are left out.
+
+        What people copy is handed to the terminal in one piece; everything else is folded at words.
+        """
+        shown = [(name, text(value)) for name, value in facts if value]
+        width = max((len(name) for name, _ in shown), default=0)
+        for name, value in shown:
+            label = styled(" " * indent + name.ljust(width) + "  ", "dim")
+            if name in COPIED:
+                self._console.print(text(label, value), soft_wrap=True)
+                continue
+            row = Table.grid()
+            row.add_column(width=len(label), no_wrap=True)
+            row.add_column(overflow="fold")
+            row.add_row(label, value)
+            self.show(row)
 
     def ago(self, at: Instant) -> str:
         """How long ago that was."""
@@ -222,8 +231,7 @@ def print_error(
             msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
         )
     console = _console(sys.stderr)
-    console.print(
-        text(styled("error: ", "bold red"), error.message), soft_wrap=not console.is_terminal
-    )
+    # In one piece: what is said here is often a command to copy.
+    console.print(text(styled("error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
-        console.print(text(styled("hint: ", "cyan"), error.hint), soft_wrap=not console.is_terminal)
+        console.print(text(styled("hint: ", "cyan"), error.hint), soft_wrap=True)

@@ -34,18 +34,19 @@ def _show(view: WhyView, out: Output) -> None:
     out.facts(
         [
             (
-                "  answered",
+                "answered",
                 f"{moment(receipt.at_ms)} ({out.ago(receipt.at_ms)}) by gateway {view.gateway}",
             ),
             (
-                "  with",
+                "with",
                 f"{receipt.status} in {receipt.latency_us / 1000:.1f} ms, {receipt.rows} row{'s' if receipt.rows != 1 else ''}",
             ),
-            ("  answer", receipt.output),
-            ("  version", styled(f"{receipt.model}/{receipt.version}", "bold cyan")),
-            ("  digest", receipt.digest),
-            ("  followed", f"{receipt.model}@{receipt.ref}"),
-        ]
+            ("answer", receipt.output),
+            ("version", styled(f"{receipt.model}/{receipt.version}", "bold cyan")),
+            ("digest", receipt.digest),
+            ("followed", f"{receipt.model}@{receipt.ref}"),
+        ],
+        indent=2,
     )
     if view.ordered_by is not None:
         out.line("")
@@ -59,9 +60,10 @@ def _show(view: WhyView, out: Output) -> None:
         version = view.version
         out.facts(
             [
-                ("  source", version.source),
-                ("  run", version.run_id),
-                ("  judged now", marks_text(version.marks, because=True)),
-                ("  holds now", holds_text(version.holds, out)),
-            ]
+                ("source", version.source),
+                ("run", version.run_id),
+                ("judged now", marks_text(version.marks, because=True)),
+                ("holds now", holds_text(version.holds, out)),
+            ],
+            indent=2,
         )

@@ -71,14 +71,10 @@ def entry_block(entry: LogEntry, out: Output) -> None:
     out.line(kind, " ", styled(entry.summary or entry.model, "bold"))
     stayed = f" · stayed {span(entry.active_ms)}" if entry.active_ms is not None else ""
     where = f" on {entry.origin.host}" if entry.origin.host else ""
-    through = f", {entry.origin.program}" if entry.origin.program else ""
-    out.indented(
-        styled(
-            f"{entry.operation} · {moment(entry.at_ms)} · {out.ago(entry.at_ms)} · by {entry.actor.name}"
-            f"{where}{through}{stayed}",
-            "dim",
-        )
-    )
+    through = " through MLflow" if entry.origin.door == "mlflow" else ""
+    when = f"{moment(entry.at_ms)} · {out.ago(entry.at_ms)}"
+    who = f"by {entry.actor.name}{where}{through}"
+    out.indented(styled(f"{entry.operation} · {when} · {who}{stayed}", "dim"))
     if entry.reason:
         out.indented(styled(f"“{clean(entry.reason)}”", "italic"))
 

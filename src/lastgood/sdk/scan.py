@@ -4,6 +4,7 @@ A directory is read as it is meant: links inside it are followed, links that lea
 and so is everything that is no file (a FIFO would block, a device would never end).
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -65,8 +66,10 @@ def find_files(root: Path) -> tuple[FoundFile, ...]:
         ) from None
     except OSError as error:
         raise _unreadable(root, error) from error
-    except RuntimeError as error:  # what Python 3.11 raises for links in a circle
-        raise InvalidInput(f"{_shown(root)} is a link that leads in a circle") from error
+    except (
+        RuntimeError
+    ) as error:  # until Python 3.12 the answer to links in a circle; later it is ELOOP
+        raise _circle(root) from error
     files: list[FoundFile] = []
     for file in _walk(root, real, prefix="", above=(real,)):
         files.append(file)
@@ -112,9 +115,7 @@ def _inside(path: Path, *, top: Path) -> Path:
             f"{_shown(path)} is a link to nothing", hint="remove the link, or bring the file back"
         ) from None
     except RuntimeError as error:
-        raise InvalidInput(
-            f"{_shown(path)} is a link that leads in a circle", hint="remove the link"
-        ) from error
+        raise _circle(path) from error
     except OSError as error:
         raise _unreadable(path, error) from error
     if not real.is_relative_to(top):
@@ -204,7 +205,13 @@ def _open(location: Path, name: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def _circle(path: Path) -> InvalidInput:
+    return InvalidInput(f"{_shown(path)} is a link that leads in a circle", hint="remove the link")
+
+
 def _unreadable(path: Path, error: OSError) -> InvalidInput:
+    if error.errno == errno.ELOOP:
+        return _circle(path)
     return InvalidInput(
         f"{_shown(path)} cannot be read: {error.strerror or error}", hint="check its permissions"
     )

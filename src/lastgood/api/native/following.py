@@ -19,6 +19,7 @@ from lastgood.errors import TooLarge
 __all__ = ["following_routes"]
 
 WAIT_S_MAX = 60.0
+SEQ_MAX = 2**63 - 1
 
 
 class BellRope(Protocol):
@@ -36,7 +37,7 @@ def following_routes(registry: Registry, bell: Bell) -> APIRouter:
     async def target(
         model: str,
         ref: str,
-        after_seq: Annotated[int, Query(ge=-1)] = -1,
+        after_seq: Annotated[int, Query(ge=-1, le=SEQ_MAX)] = -1,
         wait_s: Annotated[float, Query(ge=0, le=WAIT_S_MAX)] = 0.0,
     ) -> Response:
         """What a ref points to; waits up to `wait_s` seconds for a move after operation `after_seq`."""

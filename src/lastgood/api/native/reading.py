@@ -21,6 +21,8 @@ from lastgood.core.views import (
 __all__ = ["reading_routes"]
 
 LOG_LIMIT_MAX = 1000
+SEQ_MAX = 2**63 - 1
+MOMENT_MAX = 253_402_300_799_999  # the last millisecond of the year 9999
 
 
 def reading_routes(registry: Registry) -> APIRouter:
@@ -52,7 +54,7 @@ def reading_routes(registry: Registry) -> APIRouter:
         model: str | None = None,
         environment: str | None = None,
         limit: Annotated[int, Query(ge=1, le=LOG_LIMIT_MAX)] = 50,
-        before_seq: Annotated[int | None, Query(ge=0)] = None,
+        before_seq: Annotated[int | None, Query(ge=0, le=SEQ_MAX)] = None,
     ) -> Response:
         """Operations, newest first; pass the last `seq` as `before_seq` to read on."""
         return reply(
@@ -65,7 +67,10 @@ def reading_routes(registry: Registry) -> APIRouter:
         )
 
     @routes.get("/live", response_model=list[LiveView])
-    def live(model: str | None = None, at: int | None = None) -> Response:
+    def live(
+        model: str | None = None,
+        at: Annotated[int | None, Query(ge=0, le=MOMENT_MAX)] = None,
+    ) -> Response:
         """Ordered and observed state of every ref, now or at a moment (milliseconds since 1970)."""
         return reply(
             registry.live(

@@ -72,6 +72,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(LastgoodError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OverflowError, _overflow)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -104,6 +105,10 @@ async def _http(request: Request, error: Exception) -> Response:
     return error_reply(
         InvalidInput(f"{what}: {error.detail}", hint="see /docs"), status=error.status_code
     )
+
+
+async def _overflow(_request: Request, _error: Exception) -> Response:
+    return error_reply(InvalidInput("A number is larger than a database can hold"))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
