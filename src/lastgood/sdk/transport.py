@@ -11,7 +11,7 @@ import msgspec
 
 from lastgood import __version__
 from lastgood.core.ids import printable
-from lastgood.errors import InvalidInput, LastgoodError, ServerUnreachable, error_class
+from lastgood.errors import InvalidInput, LastgoodError, ServerUnreachable, TooLarge, error_class
 
 __all__ = ["RETRY_DELAYS_S", "Transport", "error_of", "unreachable"]
 
@@ -163,6 +163,11 @@ def error_of(status: int, body: bytes, url: str) -> LastgoodError:
         if status in {502, 503, 504}:
             return ServerUnreachable(
                 f"The registry at {url} is not available (HTTP {status})", hint=SERVER_HINT
+            )
+        if status == 413:
+            return TooLarge(
+                f"The request is larger than the registry at {url} takes",
+                hint="does the model need that many files?",
             )
         return ServerUnreachable(
             f"What answers at {url} is no lastgood registry (HTTP {status})",

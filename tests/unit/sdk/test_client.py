@@ -15,6 +15,7 @@ from lastgood.errors import (
     NotFound,
     ServerUnreachable,
     StoreUnavailable,
+    TooLarge,
 )
 from lastgood.sdk import RemoteRegistry
 
@@ -137,6 +138,15 @@ def test_something_else_answers(answer):
         pytest.raises(ServerUnreachable),
     ):
         registry.show("m/1")
+
+
+def test_a_limit_of_the_server_is_said_so():
+    with (
+        answering((413, {"error_code": "X"})) as (url, _),
+        client(url) as registry,
+        pytest.raises(TooLarge),
+    ):
+        registry.models()
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:5000", "ftp://x", "http://", "file:///etc"])
