@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,8 @@ from lastgood.core.ids import Digest, Instant, OperationId, RequestId, VersionNu
 from lastgood.demo.episode import Answer, Episode, Findings, Metrics, Rollback, Switch
 from lastgood.demo.picture import draw
 from lastgood.demo.promises import judge
+from lastgood.demo.story import run_demo
+from lastgood.errors import InvalidInput
 
 PNG = b"\x89PNG\r\n\x1a\n"
 START_MS = 1_790_000_000_000
@@ -183,7 +186,7 @@ def test_a_doctored_episode_breaks_the_promise_it_should(episode, doctor, expect
 
 
 def test_the_picture_is_a_png_also_of_an_episode_with_failures(episode, tmp_path):
-    picture = draw(_fail_one(episode), tmp_path / "new" / "episode.png")
+    picture = draw(_fail_one(episode), tmp_path / "episode.png")
     assert picture.read_bytes().startswith(PNG)
 
 
@@ -192,6 +195,32 @@ def _left_over():
     import tempfile
 
     return set(Path(tempfile.gettempdir()).glob("lastgood-demo-*"))
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InvalidInput, match="cannot be made"):
+        run_demo(output=tmp_path / "file" / "folder")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_polite_request_to_end_stops_everything_that_was_started(tmp_path):
+    before = _left_over()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lastgood", "demo", "--output", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    for line in process.stdout:
+        if "registry at" in line:  # one process runs in the background, another is about to
+            process.send_signal(signal.SIGTERM)
+            break
+    said = process.stdout.read()
+    assert process.wait(timeout=60) == 130, said
+    assert "Interrupted" in said
+    assert _left_over() <= before
 
 
 @pytest.mark.slow

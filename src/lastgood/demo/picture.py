@@ -36,7 +36,7 @@ def draw(episode: Episode, path: Path) -> Path:
     """Write the picture as PNG and return where.
 
     Raises:
-        OSError: the folder cannot be made or the file cannot be written.
+        OSError: the file cannot be written.
     """
     import matplotlib as mpl
 
@@ -55,7 +55,6 @@ def draw(episode: Episode, path: Path) -> Path:
         _switches(top, bottom, episode, start_ms)
         _words(figure, top, bottom, episode)
         bottom.set_xlim(0, (answers[-1].answered_ms - start_ms) / 1000)
-        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": "lastgood demo"})
         plt.close(figure)
     return path

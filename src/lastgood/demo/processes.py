@@ -64,7 +64,7 @@ class Household:
         """Start `lastgood <arguments>` and wait until it listens.
 
         Raises:
-            NotConverged: it ended, or did not listen in time; the message shows the end of its log.
+            NotConverged: it ended, or did not listen in time.
         """
         ready, log = self._folder / f"{name}.ready.json", self._folder / f"{name}.log"
         with log.open("wb") as sink:
@@ -80,9 +80,7 @@ class Household:
         end = time.monotonic() + READY_TIMEOUT_S
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > end:
-                raise NotConverged(
-                    f"The {name} did not start:\n{_tail(log)}", hint=f"its whole log is {log}"
-                )
+                raise NotConverged(f"The {name} did not start")
             time.sleep(READY_POLL_S)
         url = str(json.loads(ready.read_text(encoding="utf-8"))["url"])
         self._running[-1] = Background(name=name, url=url, process=process, log=log)
@@ -105,6 +103,10 @@ class Household:
     def listening(self) -> tuple[Background, ...]:
         """The processes in the background."""
         return tuple(self._running)
+
+    def last_words(self) -> str:
+        """The end of what each process in the background wrote, for when something went wrong."""
+        return "\n".join(f"--- {one.name} ---\n{_tail(one.log)}" for one in self._running)
 
     def stop(self) -> None:
         """End everything that was started, the last first; kill what does not end in time."""

