@@ -259,3 +259,13 @@ def test_serve_and_server_refuse_the_network(churn):
         answer = churn(*arguments, "--host", "0.0.0.0", "--port", "0")
         assert answer.code in {1, 3}
         assert "access control" in answer.err
+
+
+def test_commands_to_copy_hold_names_that_a_shell_would_obey(lastgood, model):
+    lastgood("init")
+    name = "churn $(touch owned); é"
+    first = lastgood("register", model, "--name", name, "--json").json
+    assert shlex.split(first["undo"])[3] == f"{name}/1"
+    outcome = lastgood("promote", f"{name}/1", "--to", "production", "--reason", "x", "--json").json
+    assert lastgood(*shlex.split(outcome["undo"])[1:]).code == 0
+    assert lastgood("show", name).code == 4

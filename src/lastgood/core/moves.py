@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shlex import quote
 
 from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved, StageChanged
 from lastgood.core.ids import ModelName, RefName, VersionNumber
@@ -60,7 +61,7 @@ def check_hold(
             why = f": {hold.reason}" if hold.reason else ""
             raise Held(
                 f"{model}/{version} is on hold in {environment}, placed by {hold.actor}{why}",
-                hint=f"to promote it all the same: lastgood promote {model}/{version} --to {environment} --release-hold --reason '...'",
+                hint=f"to promote it all the same: lastgood promote {quote(f'{model}/{version}')} --to {environment} --release-hold --reason '...'",
             )
 
 

@@ -1,6 +1,7 @@
 """Promote and roll back: one operation each, planned by the same code that `--plan` shows."""
 
 from dataclasses import dataclass, replace
+from shlex import quote
 
 from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved, StageChanged
 from lastgood.core.commands import Promote, Rollback
@@ -72,9 +73,9 @@ def plan_promote(connection: Connection, command: Promote, *, now: Instant) -> P
         changes = (HoldReleased(model=name, version=number, environment=command.to), *changes)
     before = state.ref.version
     undo = (
-        f"lastgood promote {name}/{before} --to {command.to} --reason '...'"
+        f"lastgood promote {quote(f'{name}/{before}')} --to {command.to} --reason '...'"
         if before is not None
-        else f"lastgood rollback {name} --to {EMPTY} --env {command.to} --reason '...'"
+        else f"lastgood rollback {quote(name)} --to {EMPTY} --env {command.to} --reason '...'"
     )
     plan = _plan(state, found.version, changes, undo=undo)
     return Planned(plan=plan, changes=changes, target_digest=found.version.digest)
@@ -102,7 +103,7 @@ def plan_rollback(
         if found.model.id != model.id:
             raise Unverified(
                 f"{command.to} is a version of {found.model.name}, not of {model.name}",
-                hint=f"lastgood list {model.name} shows the versions to choose from",
+                hint=f"lastgood list {quote(model.name)} shows the versions to choose from",
             )
         candidate = Candidate(
             version=found.version.version, seq=0, good=True, because="you named it"
@@ -116,7 +117,7 @@ def plan_rollback(
         model.name, _fact(found.version), ref=state.ref, labelled=state.labelled, holds=state.holds
     )
     before = state.ref.version
-    undo = f"lastgood promote {model.name}/{before} --to {command.environment} --release-hold --reason '...'"
+    undo = f"lastgood promote {quote(f'{model.name}/{before}')} --to {command.environment} --release-hold --reason '...'"
     plan = replace(
         _plan(state, found.version, changes, undo=undo if before is not None else ""),
         because=candidate.because,
@@ -150,7 +151,7 @@ def _last_good(
         raise NothingGood(
             f"No version of {state.model.name} has proved good in {state.ref.ref}"
             + (f" ({looked})" if looked else " and none but the live one was ever there"),
-            hint=f"name the version to return to: lastgood rollback {state.model.name} --to {state.model.name}/N",
+            hint=f"name the version to return to: lastgood rollback {quote(state.model.name)} --to {quote(f'{state.model.name}/N')}",
         )
     return found.candidate, found.passed_over
 
@@ -169,7 +170,7 @@ def _plan_empty(state: _State) -> Planned:
         effects=_effects(changes),
         because="you asked for an empty environment; gateways keep answering with what they have",
         already=not changes,
-        undo=f"lastgood promote {state.model.name}/{before} --to {state.ref.ref} --reason '...'"
+        undo=f"lastgood promote {quote(f'{state.model.name}/{before}')} --to {state.ref.ref} --reason '...'"
         if before
         else "",
     )
@@ -234,7 +235,7 @@ def _other_refs(
         return ()
     return tuple(
         f"{state.model.name}@{ref.ref} still names version {removed}; to move it too: "
-        f"lastgood rollback {state.model.name} --env {ref.ref} --to {state.model.name}@{state.ref.ref} --reason '...'"
+        f"lastgood rollback {quote(state.model.name)} --env {ref.ref} --to {quote(f'{state.model.name}@{state.ref.ref}')} --reason '...'"
         for ref in rows.refs_to(connection, state.model.id, removed)
         if ref.ref != state.ref.ref
     )

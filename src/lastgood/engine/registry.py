@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import BinaryIO, TypeVar
 
 from lastgood.core.changes import Change, MarkSet, RefMoved, VersionRegistered
@@ -119,7 +120,8 @@ class LocalRegistry:
             return self._registered_before(command.model, digest)
         number, _ = _subject(recorded.operation)
         return _outcome(
-            recorded.operation, undo=f"lastgood mark yanked {command.model}/{number} --reason '...'"
+            recorded.operation,
+            undo=f"lastgood mark yanked {quote(f'{command.model}/{number}')} --reason '...'",
         )
 
     def _known(self, caller: Caller, kind: OperationKind, model: ModelName) -> Outcome | None:
@@ -219,7 +221,7 @@ class LocalRegistry:
         )
         return IntegrityFailure(
             error.message,
-            hint=f"{error.hint}; or: lastgood rollback {command.model} --to {command.model}/{found.plan.after}",
+            hint=f"{error.hint}; or: lastgood rollback {quote(command.model)} --to {quote(f'{command.model}/{found.plan.after}')}",
         )
 
     def _carry_out(
@@ -313,7 +315,7 @@ class LocalRegistry:
                 already=True,
             )
         before = next(c.before for c in recorded.operation.changes if isinstance(c, MarkSet))
-        undo = f"lastgood mark {before} {name}/{number} --env {command.environment} --reason '...'"
+        undo = f"lastgood mark {before} {quote(f'{name}/{number}')} --env {command.environment} --reason '...'"
         return replace(_outcome(recorded.operation, undo=undo), digest=found.version.digest)
 
     # --- history ----------------------------------------------------------------------------------

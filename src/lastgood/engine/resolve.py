@@ -1,6 +1,7 @@
 """From a reference to a row: the one place where references get their meaning."""
 
 from dataclasses import dataclass
+from shlex import quote
 
 from lastgood.core.ids import Instant, ModelName, VersionNumber, printable
 from lastgood.core.references import ByDigest, ByNumber, ByRef, ByRun, Latest, parse_reference
@@ -43,7 +44,7 @@ def version_of(connection: Connection, model: rows.ModelRow, number: int) -> row
     if version is None:
         raise NotFound(
             f"Model Version (name={model.name}, version={number}) not found",
-            hint=f"lastgood list {model.name} shows its versions",
+            hint=f"lastgood list {quote(model.name)} shows its versions",
         )
     return version
 
@@ -74,7 +75,7 @@ def _by_digest(connection: Connection, model: rows.ModelRow, prefix: str) -> Fou
     if not found:
         raise NotFound(
             f"No version of {model.name} has a digest that begins {prefix}",
-            hint=f"lastgood list {model.name}",
+            hint=f"lastgood list {quote(model.name)}",
         )
     if len({version.digest for version in found}) > 1:
         numbers = ", ".join(str(v.version) for v in reversed(found))
@@ -121,7 +122,9 @@ def _latest(connection: Connection, name: ModelName) -> Found:
     model = model_of(connection, name)
     version = rows.version_latest(connection, model.id)
     if version is None:
-        raise NotFound(f"{name} has no versions", hint=f"lastgood register PATH --name {name}")
+        raise NotFound(
+            f"{name} has no versions", hint=f"lastgood register PATH --name {quote(name)}"
+        )
     return Found(model, version)
 
 
