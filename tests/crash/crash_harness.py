@@ -29,6 +29,8 @@ class Run:
     exit_code: int
     acknowledged: list = field(default_factory=list)
     refused: list = field(default_factory=list)
+    operations: list = field(default_factory=list)  # in the log under the fault, and after it
+    before_refusal: int = 0  # acknowledged under the fault
     trace: Path | None = None
 
 
@@ -74,10 +76,12 @@ class Nursery:
         self._process.stdin.flush()
         pid = int(self._process.stdout.readline())
         output = here / "trace"
+        if lifted:  # the fault is to meet a registry that runs, not one that starts
+            _wait_until_told(acks, "ready", pid=pid)
         tracer = _attach(pid, inject=inject, trace=trace, output=output)
         _open(go[0])
         if lifted:
-            _wait_until_told(acks, "with the fault")
+            _wait_until_told(acks, "operations", pid=pid)
             _detach(tracer)
             tracer = None
             _open(go[1])
@@ -89,8 +93,11 @@ class Nursery:
             told = json.loads(line)
             if "seq" in told:
                 run.acknowledged.append(told)
+                run.before_refusal += not run.operations
             elif "refused" in told:
                 run.refused.append(told)
+            elif "operations" in told:
+                run.operations.append(told["operations"])
         return run
 
     def discard(self, run):
@@ -139,11 +146,11 @@ def _open(fifo):
     fifo.write_bytes(b"x")
 
 
-def _wait_until_told(acks, phase):
+def _wait_until_told(acks, what, *, pid):
     deadline = time.monotonic() + crash_worker.HANG_S
-    while f'"done": "{phase}"' not in (acks.read_text() if acks.exists() else ""):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the worker hangs")
+    while not acks.exists() or f'"{what}"' not in acks.read_text():
+        if time.monotonic() > deadline or "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+            raise RuntimeError(f"the worker ended or hangs before it was {what}")
         time.sleep(POLL_S)
 
 
@@ -170,6 +177,11 @@ class Reference:
     template: Path | None
     hashes: list
     views: dict
+
+    @property
+    def before(self):
+        """How many operations there were before the acts."""
+        return len(self.hashes) - len(crash_worker.ACTS[self.acts])
 
     @classmethod
     def of(cls, root, *, acts, template):
@@ -206,8 +218,7 @@ class Reference:
         for ack in run.acknowledged:
             if ack["operation"] not in operations:
                 yield f"lost: {ack}"
-        before = len(self.hashes) - len(crash_worker.ACTS[self.acts])
-        extra = len(found) - before - len(run.acknowledged)
+        extra = len(found) - self.before - len(run.acknowledged)
         if not 0 <= extra <= unfinished:
             yield f"{extra} operations that were not acknowledged"
         if view(engine.registry) != self.views[len(found)]:

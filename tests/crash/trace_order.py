@@ -17,7 +17,7 @@ _RESUMED = re.compile(
 _FD_PATH = re.compile(r"\d+<(?P<path>[^>]*)>")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
-WRITES = frozenset({"write", "pwrite64", "ftruncate"})
+WRITES = frozenset({"write", "writev", "pwrite64", "ftruncate"})
 SYNCS = frozenset({"fsync", "fdatasync"})
 TRACED = ",".join(sorted(WRITES | SYNCS | {"rename", "mkdir"}))
 
