@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from shlex import quote
 
 from lastgood.core.ids import ModelName, RefName, VersionNumber
 from lastgood.core.ports import Registry
@@ -36,7 +37,7 @@ def wait_until_served(
         if view is not None and view.version != version:
             raise Conflict(
                 f"{model}@{ref} was pointed at {view.version or 'nothing'} by {view.operation or 'another act'} meanwhile",
-                hint=f"lastgood log {model} --env {ref}",
+                hint=f"lastgood log {quote(model)} --env {ref}",
             )
         waited_for = behind(view)
         if view is not None and not waited_for:
@@ -44,7 +45,7 @@ def wait_until_served(
         if clock() >= deadline:
             raise NotConverged(
                 f"The order stands, but after {timeout_s:g} s not every gateway follows it: {waited_for}",
-                hint=f"lastgood live {model}",
+                hint=f"lastgood live {quote(model)}",
             )
         sleep(LOOK_EVERY_S)
 
