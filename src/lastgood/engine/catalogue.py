@@ -21,6 +21,7 @@ from lastgood.core.ids import (
     printable,
 )
 from lastgood.core.operations import Actor
+from lastgood.core.references import DEFAULT_ENVIRONMENT
 from lastgood.core.stages import Stage
 from lastgood.engine import catalogue_acts as acts
 from lastgood.engine.artifacts import Artifacts
@@ -42,6 +43,7 @@ from lastgood.store.catalogue import (
     CataloguePaging,
     ModelEntry,
     VersionEntry,
+    aliased_version,
     model_entries,
     search_models,
     search_versions,
@@ -169,10 +171,15 @@ class Catalogue:
         Raises:
             NotFound: there is no such model. InvalidInput: it has no such alias.
         """
+        parsed = parse_model_name(name)
+        latest = alias.lower() == LATEST
+        ref = LATEST if latest else parse_ref_name(alias)
 
         def query(connection: Connection) -> VersionEntry:
-            model = model_of(connection, parse_model_name(name))
-            version = _aliased(connection, model, alias)
+            if not latest and (found := aliased_version(connection, parsed, ref)):
+                return found
+            model = model_of(connection, parsed)
+            version = rows.version_latest(connection, model.id) if latest else None
             if version is None:
                 raise InvalidInput(f"Registered model alias {printable(alias)} not found.")
             return version_entries(connection, [(model.name, version)])[0]
@@ -241,8 +248,8 @@ class Catalogue:
 
     def is_guarded(self, name: str, ref: RefName | None) -> bool:
         """Whether moving that ref puts a version before users, so that its bytes are checked first."""
-        if ref is None:
-            return False
+        if ref is None or ref == DEFAULT_ENVIRONMENT:
+            return ref is not None
 
         def query(connection: Connection) -> bool:
             model = rows.model_named(connection, name)
@@ -297,15 +304,6 @@ class Catalogue:
         if not caller.actor.name:
             caller = replace(caller, actor=Actor(name=DEFAULT_ACTOR))
         return self._kernel.act(caller, decide)
-
-
-def _aliased(connection: Connection, model: rows.ModelRow, alias: str) -> rows.VersionRow | None:
-    if alias.lower() == LATEST:
-        return rows.version_latest(connection, model.id)
-    ref = rows.ref_of(connection, model.id, parse_ref_name(alias))
-    if ref is None or ref.version is None:
-        return None
-    return rows.version_of(connection, model.id, ref.version)
 
 
 def _paging(query: CatalogueQuery, kind: str) -> tuple[CataloguePaging, Sequence[object]]:

@@ -20,6 +20,7 @@ __all__ = [
     "CataloguePaging",
     "ModelEntry",
     "VersionEntry",
+    "aliased_version",
     "model_entries",
     "search_models",
     "search_versions",
@@ -66,10 +67,20 @@ class CataloguePaging:
 _m, _v, _r, _t = models.c, versions.c, refs.c, version_tags.c
 _MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
 
-# One seek in the index by stage per stage and model: the cost does not depend on how many versions there are.
+_aliased = (
+    sa.select(_m.name, *_v)
+    .select_from(models)
+    .join(refs, _r.model_id == _m.id)
+    .join(versions, sa.and_(_v.model_id == _m.id, _v.version == _r.version))
+    .where(_m.name == sa.bindparam("name"), _r.ref == sa.bindparam("ref"))
+)
+_tags_of_one = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
+    _t.model_id == sa.bindparam("model_id"), _t.version == sa.bindparam("version")
+)
 _stages = sa.union_all(
     *(sa.select(sa.literal_column(f"'{s.value}'").label("stage")) for s in Stage)
 ).subquery()
+# One seek in the index by stage per stage and model: the cost does not depend on how many versions there are.
 _newest = versions.alias("newest")
 _newest_of_stage = (
     sa.select(sa.func.max(_newest.c.version))
@@ -105,6 +116,14 @@ _tags_of_models = sa.select(model_tags).where(
 _tags_of_versions = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
     sa.tuple_(_t.model_id, _t.version).in_(sa.bindparam("keys", expanding=True))
 )
+
+
+def aliased_version(connection: Connection, name: str, ref: str) -> VersionEntry | None:
+    """The version that a ref of the model points to, in as few statements as there can be."""
+    row = connection.execute(_aliased, {"name": name, "ref": ref}).first()
+    if row is None:
+        return None
+    return version_entries(connection, [(ModelName(row[0]), rows.version_from(row[1:]))])[0]
 
 
 def model_entries(connection: Connection, found: Sequence[rows.ModelRow]) -> list[ModelEntry]:
@@ -192,9 +211,10 @@ def _entries(
     aliases: dict[int, list[Any]],
 ) -> list[VersionEntry]:
     tags: dict[tuple[int, int], dict[str, str]] = {}
-    for chunk in _chunks([(row.model_id, row.version) for _, row in found]):
-        for row in connection.execute(_tags_of_versions, {"keys": chunk}):
-            tags.setdefault((row.model_id, row.version), {})[row.key] = row.value
+    for row in _rows_of_tags(
+        connection, [(version.model_id, version.version) for _, version in found]
+    ):
+        tags.setdefault((row.model_id, row.version), {})[row.key] = row.value
     naming: dict[tuple[int, int], list[RefName]] = {}
     for model_id, named in aliases.items():
         for alias in named:
@@ -208,6 +228,14 @@ def _entries(
         )
         for name, row in found
     ]
+
+
+def _rows_of_tags(connection: Connection, keys: Sequence[tuple[int, int]]) -> Iterator[Any]:
+    if len(keys) == 1:  # see `_of_models`
+        yield from connection.execute(_tags_of_one, {"model_id": keys[0][0], "version": keys[0][1]})
+        return
+    for chunk in _chunks(keys):
+        yield from connection.execute(_tags_of_versions, {"keys": chunk})
 
 
 def _aliases(connection: Connection, model_ids: Sequence[int]) -> dict[int, list[Any]]:

@@ -246,10 +246,16 @@ def events_of(
     return [EventRow(*row) for row in reversed(connection.execute(query).all())]
 
 
+_followed = (
+    sa.select(_e.ref)
+    .where(_e.model_id == sa.bindparam("model_id"), _e.kind == "following")
+    .distinct()
+)
+
+
 def followed_refs(connection: Connection, model_id: int) -> set[RefName]:
     """The refs of the model that a gateway ever followed."""
-    query = sa.select(_e.ref).where(_e.model_id == model_id, _e.kind == "following").distinct()
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(_followed, {"model_id": model_id}).scalars())
 
 
 def traffic_sums(

@@ -56,6 +56,18 @@ _touch_version = (
     )
     .values(changed_ms=sa.bindparam("changed_ms_"))
 )
+_set_stage = (
+    versions.update()
+    .where(
+        versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
+    )
+    .values(stage=sa.bindparam("stage_"), changed_ms=sa.bindparam("changed_ms_"))
+)
+_one_ref = (refs.c.model_id == sa.bindparam("id_"), refs.c.ref == sa.bindparam("ref_"))
+_forget_ref = refs.delete().where(*_one_ref)
+_set_alias = refs.update().where(*_one_ref).values(alias=sa.bindparam("alias_"))
+_insert_ref = refs.insert()
+_insert_move = ref_moves.insert()
 # Deleting a model takes everything of it from view; history stays, because the log stays.
 _OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags)
 _OF_A_VERSION = (holds, marks, version_tags)
@@ -198,12 +210,11 @@ def _delete_version(
 def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operation) -> None:
     if change.before == change.after and change.before is not None:
         # It only became, or ceased to be, an alias: it stays where it is, moved by whom it was.
-        same = (refs.c.model_id == model_id, refs.c.ref == change.ref)
-        tx.execute(refs.update().where(*same).values(alias=change.alias))
+        tx.execute(_set_alias, {"id_": model_id, "ref_": change.ref, "alias_": change.alias})
         return
-    tx.execute(refs.delete().where(refs.c.model_id == model_id, refs.c.ref == change.ref))
+    tx.execute(_forget_ref, {"id_": model_id, "ref_": change.ref})
     tx.execute(
-        refs.insert(),
+        _insert_ref,
         {
             "model_id": model_id,
             "ref": change.ref,
@@ -214,7 +225,7 @@ def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operat
         },
     )
     tx.execute(
-        ref_moves.insert(),
+        _insert_move,
         {
             "model_id": model_id,
             "ref": change.ref,
@@ -230,9 +241,13 @@ def _change_stage(
     tx: Connection, model_id: int, change: StageChanged, operation: Operation
 ) -> None:
     tx.execute(
-        versions.update()
-        .where(versions.c.model_id == model_id, versions.c.version == change.version)
-        .values(stage=change.after.value, changed_ms=operation.at_ms)
+        _set_stage,
+        {
+            "id_": model_id,
+            "version_": change.version,
+            "stage_": change.after.value,
+            "changed_ms_": operation.at_ms,
+        },
     )
 
 

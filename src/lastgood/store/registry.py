@@ -178,6 +178,11 @@ _holds_cols = (
     holds.c.actor,
     holds.c.reason,
 )
+_holds_of = (
+    sa.select(*_holds_cols)
+    .where(holds.c.model_id == sa.bindparam("model_id"))
+    .order_by(holds.c.seq)
+)
 _marks_cols = (
     marks.c.environment,
     marks.c.version,
@@ -351,8 +356,7 @@ def count_versions(connection: Connection, model_id: int) -> int:
 
 def holds_of(connection: Connection, model_id: int) -> list[HoldRow]:
     """All holds on versions of the model, oldest first."""
-    query = sa.select(*_holds_cols).where(holds.c.model_id == model_id).order_by(holds.c.seq)
-    return [HoldRow(*row) for row in connection.execute(query)]
+    return [HoldRow(*row) for row in connection.execute(_holds_of, {"model_id": model_id})]
 
 
 def marks_of(connection: Connection, model_id: int) -> list[MarkRow]:

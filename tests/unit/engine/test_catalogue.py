@@ -1,0 +1,142 @@
+"""The catalogue below HTTP: what reads cost, what is durable when, what races end in."""
+
+import threading
+
+import pytest
+
+from lastgood.core.commands import Caller
+from lastgood.core.operations import Actor
+from lastgood.core.stages import Stage
+from lastgood.engine.artifacts import Artifacts
+from lastgood.engine.catalogue import Catalogue
+from lastgood.engine.register_source import NewVersion, PreparedVersion
+from lastgood.engine.sources import Resolved, SourceClaim
+from lastgood.errors import AlreadyExists, NotFound, Protected
+
+CALLER = Caller(actor=Actor(name="ann"))
+
+
+@pytest.fixture
+def catalogue(world):
+    return Catalogue(world.engine.kernel, Artifacts(world.engine.kernel))
+
+
+def external(name):
+    return PreparedVersion(
+        new=NewVersion(model=name, claim=SourceClaim(source="s3://b/m")), source=Resolved()
+    )
+
+
+def add_versions(catalogue, name, count):
+    futures = [catalogue.register_version(external(name), caller=CALLER) for _ in range(count)]
+    return [future.result().operation.changes[-1].version for future in futures]
+
+
+def steps_of(world, query):
+    """How many instructions SQLite's machine runs for what the query reads; the same on every machine."""
+    counted = [0]
+
+    def count():
+        counted[0] += 1
+
+    database = world.engine.kernel.database
+    raw = database.peek(lambda c: c.connection.driver_connection)
+    raw.set_progress_handler(count, 1)
+    try:
+        query()
+    finally:
+        raw.set_progress_handler(None, 0)
+    return counted[0]
+
+
+def test_what_a_model_costs_does_not_grow_with_its_versions(world, catalogue):
+    for name, count in (("few", 8), ("many", 2000)):
+        catalogue.create_model(name, description="", tags={}, caller=CALLER).result()
+        add_versions(catalogue, name, count)
+        for number, stage in ((1, Stage.PRODUCTION), (2, Stage.STAGING), (3, Stage.ARCHIVED)):
+            catalogue.transition(
+                name, number, to=stage, archive_existing=False, caller=CALLER
+            ).result()
+        catalogue.set_alias(name, "champion", 1, caller=CALLER).result()
+    for read in (
+        catalogue.model,
+        catalogue.latest_versions,
+        lambda name: catalogue.version_by_alias(name, "champion"),
+        lambda name: catalogue.version_by_alias(name, "latest"),
+        lambda name: catalogue.version(name, 5),
+    ):
+        few, many = (steps_of(world, lambda name=name: read(name)) for name in ("few", "many"))  # noqa: B023
+        assert many < few * 1.5
+    # The control: this measure does see work that grows.
+    few, many = (
+        steps_of(world, lambda name=name: world.registry.versions(name)) for name in ("few", "many")
+    )
+    assert many > few * 10
+
+
+def test_racing_registrations_get_a_number_each(catalogue):
+    catalogue.create_model("churn", description="", tags={}, caller=CALLER).result()
+    numbers = []
+    threads = [
+        threading.Thread(target=lambda: numbers.extend(add_versions(catalogue, "churn", 20)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 81))
+
+
+def test_racing_creations_of_a_name_make_one_model(catalogue):
+    futures = [
+        catalogue.create_model(name, description="", tags={}, caller=CALLER)
+        for name in ("churn", "Churn", "CHURN")
+    ]
+    assert [type(f.exception()) for f in futures] == [type(None), AlreadyExists, AlreadyExists]
+
+
+def test_a_manifest_is_stored_before_it_is_named(world, catalogue):
+    catalogue.create_model("churn", description="", tags={}, caller=CALLER).result()
+    artifacts = Artifacts(world.engine.kernel)
+    with artifacts.open_writer("0/run/artifacts/model/model.pkl") as writer:
+        writer.write(b"weights")
+        writer.commit().result()
+    claim = SourceClaim(source="mlflow-artifacts:/0/run/artifacts/model")
+    prepared = catalogue.prepare_version(NewVersion(model="churn", claim=claim), program="test")
+    assert world.engine.kernel.objects.has(prepared.digest)
+    assert not world.registry.versions("churn")
+    catalogue.register_version(prepared, caller=CALLER).result()
+    assert world.registry.show("churn/1").digest == prepared.digest
+
+
+def test_a_model_deleted_while_its_version_was_prepared(catalogue):
+    catalogue.create_model("churn", description="", tags={}, caller=CALLER).result()
+    prepared = external("churn")
+    catalogue.delete_model("churn", caller=CALLER).result()
+    with pytest.raises(NotFound):
+        catalogue.register_version(prepared, caller=CALLER).result()
+
+
+def test_what_a_rollback_would_return_to_cannot_be_deleted(three):
+    """Version 3 is live, 1 and 2 proved good: 2 is what a rollback returns to, 1 is needed by nobody."""
+    catalogue = Catalogue(three.engine.kernel, Artifacts(three.engine.kernel))
+    for number, why in ((3, "live in production"), (2, "the last good version of production")):
+        with pytest.raises(Protected, match=why):
+            catalogue.delete_version("churn", number, caller=CALLER).result()
+    catalogue.delete_version("churn", 1, caller=CALLER).result()
+    three.rollback()
+    with pytest.raises(Protected, match="on hold in production"):
+        catalogue.delete_version("churn", 3, caller=CALLER).result()
+    catalogue.transition(
+        "churn", 2, to=Stage.ARCHIVED, archive_existing=False, caller=CALLER
+    ).result()
+    with pytest.raises(Protected, match="last good version of production"):
+        catalogue.delete_model("churn", caller=CALLER).result()
+
+
+def test_nobody_named_acts_as_the_client(catalogue, world):
+    nobody = Caller(actor=Actor(name=""))
+    catalogue.create_model("churn", description="", tags={}, caller=nobody).result()
+    catalogue.register_version(external("churn"), caller=nobody).result()
+    assert [entry.actor.name for entry in world.registry.log()] == ["mlflow-client"] * 2
