@@ -6,11 +6,11 @@ gives exactly that schema.
 
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from alembic import command
 from lastgood.store.database import Database
 
 __all__ = ["configuration", "upgrade"]

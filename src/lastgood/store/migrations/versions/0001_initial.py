@@ -1,0 +1,424 @@
+"""Initial."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "artifacts",
+        sa.Column("path", sa.String(length=2048), nullable=False),
+        sa.Column("parent", sa.String(length=2048), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("path"),
+    )
+    op.create_index(op.f("ix_artifacts_digest"), "artifacts", ["digest"], unique=False)
+    op.create_index(op.f("ix_artifacts_parent"), "artifacts", ["parent"], unique=False)
+    op.create_table(
+        "datasets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("digest", sa.String(length=36), nullable=False),
+        sa.Column("source_type", sa.String(length=36), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=True),
+        sa.Column("profile", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("experiment_id", "name", "digest"),
+    )
+    op.create_table(
+        "experiment_tags",
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("experiment_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "experiments",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("artifact_location", sa.Text(), nullable=False),
+        sa.Column("lifecycle", sa.String(length=16), nullable=False),
+        sa.Column(
+            "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "gateways",
+        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("host", sa.String(length=256), nullable=False),
+        sa.Column("url", sa.String(length=512), nullable=False),
+        sa.Column(
+            "first_seen_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "last_seen_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "last_batch", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "receipts_dropped", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("gateway"),
+    )
+    op.create_table(
+        "history",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "seq"),
+        info={"projection": True},
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "holds",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("environment", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("actor", sa.String(length=256), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "environment", "version"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "lastgood_meta",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "latest_metrics",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "logged_model_metrics",
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.Column("dataset_name", sa.String(length=500), nullable=False),
+        sa.Column("dataset_digest", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "key", "at_ms", "step", "run_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "logged_model_params",
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "logged_model_tags",
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "logged_models",
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("model_type", sa.String(length=500), nullable=False),
+        sa.Column("source_run_id", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("status_message", sa.Text(), nullable=False),
+        sa.Column("artifact_uri", sa.Text(), nullable=False),
+        sa.Column("lifecycle", sa.String(length=16), nullable=False),
+        sa.Column(
+            "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("model_id"),
+    )
+    op.create_index(
+        "logged_models_by_experiment",
+        "logged_models",
+        ["experiment_id", "created_ms", "model_id"],
+        unique=False,
+    )
+    op.create_table(
+        "marks",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("environment", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("value", sa.String(length=8), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("actor", sa.String(length=256), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "environment", "version"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "metrics",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "model_tags",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "key"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "models",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("folded", sa.String(length=512), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column(
+            "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("folded"),
+        sa.UniqueConstraint("name"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "numbering",
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "operation_streams",
+        sa.Column("stream", sa.String(length=300), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("stream", "seq"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "operations",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("id", sa.String(length=19), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("hash", sa.String(length=71), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("idempotency_key", sa.String(length=128), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("idempotency_key"),
+    )
+    op.create_index(op.f("ix_operations_at_ms"), "operations", ["at_ms"], unique=False)
+    op.create_table(
+        "params",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "receipts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("model", sa.String(length=256), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column(
+            "latency_us", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("output", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("request_id"),
+    )
+    op.create_table(
+        "ref_moves",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("before", sa.Integer(), nullable=True),
+        sa.Column("after", sa.Integer(), nullable=True),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "ref", "seq"),
+        info={"projection": True},
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "refs",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("moved_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("alias", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "ref"),
+        info={"projection": True},
+        sqlite_with_rowid=False,
+    )
+    op.create_index("refs_by_version", "refs", ["model_id", "version"], unique=False)
+    op.create_table(
+        "run_datasets",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("dataset_id", sa.Integer(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "dataset_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "run_models",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("direction", sa.String(length=8), nullable=False),
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "direction", "model_id", "step"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "run_tags",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "runs",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("user_id", sa.String(length=256), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("end_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("lifecycle", sa.String(length=16), nullable=False),
+        sa.Column("artifact_uri", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id"),
+    )
+    op.create_index("runs_by_start", "runs", ["experiment_id", "start_ms", "run_id"], unique=False)
+    op.create_table(
+        "slot_events",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("digest", sa.String(length=71), nullable=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "slot_events_by_ref", "slot_events", ["model_id", "ref", "gateway", "id"], unique=False
+    )
+    op.create_index(
+        "slot_events_by_time", "slot_events", ["model_id", "ref", "at_ms"], unique=False
+    )
+    op.create_table(
+        "traffic",
+        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column(
+            "minute_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column("first_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("requests", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "ref", "seq", "version", "gateway", "minute_ms"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "version_tags",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "version", "key"),
+        info={"projection": True},
+    )
+    op.create_table(
+        "versions",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=71), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.String(length=64), nullable=False),
+        sa.Column("run_link", sa.Text(), nullable=False),
+        sa.Column("user", sa.String(length=256), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("logged_model_id", sa.String(length=64), nullable=False),
+        sa.Column("artifact_uri", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column(
+            "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "version"),
+        info={"projection": True},
+    )
+    op.create_index(op.f("ix_versions_digest"), "versions", ["digest"], unique=False)
+    op.create_index(op.f("ix_versions_run_id"), "versions", ["run_id"], unique=False)
+    op.create_index("versions_by_change", "versions", ["changed_ms"], unique=False)
+    op.create_index("versions_by_stage", "versions", ["model_id", "stage", "version"], unique=False)
