@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lastgood.api.errors import (
+    broke_off,
     internal_error,
     no_such_endpoint,
     refused_as_text,
@@ -142,8 +143,14 @@ class App:
             return
         if isinstance(response, JsonReply):
             await response(scope, receive, send)
-        else:
+            return
+        try:
             await response(scope, receive, _with_headers(send, _CONTENT_HEADERS))
+        except (
+            Exception
+        ) as error:  # a process edge: the status is sent, all that is left is to hang up
+            broke_off(error, scope["method"], scope["path"])
+            raise
 
     async def _answer(
         self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive

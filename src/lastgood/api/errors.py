@@ -4,13 +4,21 @@ import logging
 import uuid
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lastgood.api.mlflow.wire import JsonReply
 from lastgood.core.ids import printable
-from lastgood.errors import TooLarge
+from lastgood.errors import LastgoodError, TooLarge
 
-__all__ = ["internal_error", "no_such_endpoint", "refused_as_text", "too_large", "wrong_method"]
+__all__ = [
+    "broke_off",
+    "internal_error",
+    "no_such_endpoint",
+    "refused_as_text",
+    "too_large",
+    "wrong_method",
+]
 
 _log = logging.getLogger("lastgood.api")
 
@@ -63,6 +71,17 @@ def internal_error(error: Exception, method: str, path: str) -> Response:
     _log.error("incident %s: %s %s", incident, method, printable(path), exc_info=error)
     return _error(
         "INTERNAL_ERROR", f"Something went wrong here; the log has it as incident {incident}", 500
+    )
+
+
+def broke_off(error: Exception, method: str, path: str) -> None:
+    """Note why an answer ended in the middle; the client only sees that it did."""
+    if isinstance(error, ClientDisconnect):
+        return
+    known = isinstance(error, LastgoodError)
+    reason = error.message if isinstance(error, LastgoodError) else type(error).__name__
+    _log.error(
+        "%s %s broke off: %s", method, printable(path), reason, exc_info=None if known else error
     )
 
 

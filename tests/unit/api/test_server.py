@@ -1,5 +1,6 @@
 """The server as a process: start, stop, and what it refuses to start on."""
 
+import hashlib
 import json
 import os
 import signal
@@ -166,6 +167,22 @@ def test_an_upload_that_breaks_off_leaves_nothing(running):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert httpx.get(running.url + path).status_code == 404
+
+
+def test_a_damaged_file_breaks_off_instead_of_ending_well(running):
+    content = os.urandom(3 << 20)
+    url = f"{running.url}/api/2.0/mlflow-artifacts/artifacts/0/large.bin"
+    assert httpx.put(url, content=content).status_code == 200
+    assert httpx.get(url).content == content  # the control
+    digest = hashlib.sha256(content).hexdigest()
+    path = running.data / "objects" / "sha256" / digest[:2] / digest[2:]
+    path.chmod(0o644)
+    path.write_bytes(b"X" + content[1:])
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(url)
+    running.process.send_signal(signal.SIGTERM)
+    _, log = running.process.communicate(timeout=STOP_TIMEOUT_S)
+    assert f"{digest} is damaged" in log.decode()
 
 
 def test_a_hundred_megabytes_of_json_get_an_answer(running):
