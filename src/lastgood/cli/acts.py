@@ -19,7 +19,10 @@ __all__ = ["finish", "outcome_value", "plan_with_repeat", "show_outcome", "with_
 
 def with_repeat(session: Session, outcome: Outcome) -> Outcome:
     """The outcome whose undo command works as typed: on the same registry as this command."""
-    return replace(outcome, undo=session.repeat(outcome.undo))
+    undo = session.repeat(outcome.undo)
+    return replace(
+        outcome, undo=undo, plan=replace(outcome.plan, undo=undo) if outcome.plan else None
+    )
 
 
 def plan_with_repeat(session: Session, plan: Plan) -> Plan:

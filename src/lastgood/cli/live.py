@@ -91,11 +91,14 @@ def _show(view: LiveView, out: Output) -> None:
 def _agreement(view: LiveView) -> Text:
     if not view.observed:
         return styled("no gateway follows it", "yellow")
-    behind = sum(not slot.agrees for slot in view.observed)
+    count, behind = len(view.observed), sum(not slot.agrees for slot in view.observed)
+    if behind and count == 1:
+        return styled("the gateway does not serve it", "bold red")
     if behind:
-        return styled(f"{behind} of {len(view.observed)} gateways do not serve it", "bold red")
+        return styled(
+            f"{behind} of {count} gateways {'does' if behind == 1 else 'do'} not serve it",
+            "bold red",
+        )
     return styled(
-        "served by "
-        + ("1 gateway" if len(view.observed) == 1 else f"all {len(view.observed)} gateways"),
-        "green",
+        "served by its gateway" if count == 1 else f"served by all {count} gateways", "green"
     )

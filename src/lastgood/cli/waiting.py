@@ -6,7 +6,7 @@ from shlex import quote
 
 from lastgood.core.ids import ModelName, RefName, VersionNumber
 from lastgood.core.ports import Registry
-from lastgood.core.views import LiveView
+from lastgood.core.views import LiveView, ObservedSlot
 from lastgood.errors import Conflict, NotConverged
 
 __all__ = ["behind", "wait_until_served"]
@@ -54,10 +54,12 @@ def behind(view: LiveView | None) -> str:
     """Which gateways do not serve what is ordered, in words; empty if all do. No gateway at all is no agreement."""
     if view is None or not view.observed:
         return "no gateway follows it"
-    return ", ".join(
-        f"{slot.gateway} on {slot.host} is {slot.state}"
-        + (f" version {slot.version}" if slot.version is not None else "")
-        + (f" ({slot.detail})" if slot.detail else "")
-        for slot in view.observed
-        if not slot.agrees
+    return ", ".join(_slot(slot) for slot in view.observed if not slot.agrees)
+
+
+def _slot(slot: ObservedSlot) -> str:
+    version = (
+        f" version {slot.version}" if slot.version is not None and slot.state != "silent" else ""
     )
+    detail = f" ({slot.detail})" if slot.detail else ""
+    return f"{slot.gateway} on {slot.host} is {slot.state}{version}{detail}"
