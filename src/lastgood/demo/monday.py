@@ -58,9 +58,9 @@ KINDS: Mapping[VersionNumber, str] = {
 ROLLBACK_REASON = "predictions jumped"
 RELEASER = "release-job"
 GOOD_TIMEOUT_S = 45.0
-BAD_ANSWERS = 240
+BAD_ANSWERS = 300
 """So many customers are answered by the bad version before somebody notices."""
-AFTER_ANSWERS = 120
+AFTER_ANSWERS = 180
 """So many are answered after the rollback, to see that it holds."""
 ANSWERS_TIMEOUT_S = 60.0
 ASKED_AGAIN_MAX = 50
