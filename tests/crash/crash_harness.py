@@ -123,8 +123,11 @@ def _attach(pid, *, inject, trace, output):
             "-e",
             f"trace={names}",
             *options,
-        ]
-        + ["-e", "signal=none", "-p", str(pid)],
+            "-e",
+            "signal=none",
+            "-p",
+            str(pid),
+        ],
         stderr=subprocess.DEVNULL,
     )
     status = Path(f"/proc/{pid}/status")
@@ -160,8 +163,14 @@ def _wait_until_told(acks, what, *, pid):
 def view(registry):
     """Everything that an operation moves, as a reader sees it."""
     versions = [
-        (v.version, v.digest, v.stage, v.refs, tuple(h.environment for h in v.holds))
-        + (tuple((m.environment, m.value, m.source) for m in v.marks),)
+        (
+            v.version,
+            v.digest,
+            v.stage,
+            v.refs,
+            tuple(h.environment for h in v.holds),
+            tuple((m.environment, m.value, m.source) for m in v.marks),
+        )
         for model in registry.models()
         for v in registry.versions(model.model)
     ]
