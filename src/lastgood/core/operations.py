@@ -1,15 +1,26 @@
 """The operation: one act, and the hash that chains it to its predecessor."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 
-from lastgood.core.canonical import canonical_digest
+from lastgood.core.canonical import canonical
 from lastgood.core.changes import Change
-from lastgood.core.ids import Digest, Instant, ModelName, OperationId, hex_of
+from lastgood.core.ids import Digest, Instant, ModelName, OperationId, digest_of_hex, hex_of
 
-__all__ = ["GENESIS", "Act", "Actor", "Operation", "OperationKind", "Origin", "seal", "stream_of"]
+__all__ = [
+    "GENESIS",
+    "Act",
+    "Actor",
+    "Operation",
+    "OperationKind",
+    "Origin",
+    "hash_of",
+    "seal",
+    "stream_of",
+]
 
 OPERATION_SCHEMA = 1
 GENESIS = Digest("sha256:" + "0" * 64)
@@ -95,11 +106,11 @@ class Operation:
         """A short name for people: ``op-`` and the first 16 digits of the hash."""
         return OperationId("op-" + hex_of(self.hash)[:16])
 
-    def expected_hash(self) -> Digest:
-        """SHA-256 over the canonical JSON of all fields except `hash`."""
+    def body(self) -> bytes:
+        """The canonical JSON of all fields except `hash`: what is stored, and what the hash is over."""
         fields = msgspec.to_builtins(self)
         del fields["hash"]
-        return canonical_digest(fields)
+        return canonical(fields)
 
 
 def stream_of(model: ModelName) -> str:
@@ -107,10 +118,15 @@ def stream_of(model: ModelName) -> str:
     return f"model:{model}"
 
 
+def hash_of(body: bytes) -> Digest:
+    """The hash of an operation with that body."""
+    return digest_of_hex(hashlib.sha256(body).hexdigest())
+
+
 def seal(
     act: Act, *, seq: int, at_ms: Instant, previous: Digest, streams: tuple[str, ...]
-) -> Operation:
-    """Give the act its place in the log and compute its hash."""
+) -> tuple[Operation, bytes]:
+    """Give the act its place in the log; the operation with its hash, and its body."""
     draft = Operation(
         seq=seq,
         at_ms=at_ms,
@@ -126,4 +142,5 @@ def seal(
         idempotency_key=act.idempotency_key,
         previous=previous,
     )
-    return replace(draft, hash=draft.expected_hash())
+    body = draft.body()
+    return replace(draft, hash=hash_of(body)), body

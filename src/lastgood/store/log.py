@@ -10,10 +10,18 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from lastgood.core.canonical import canonical, canonical_digest
 from lastgood.core.changes import ModelRenamed, decode_change
 from lastgood.core.ids import Digest, Instant, ModelName, RefName
-from lastgood.core.operations import GENESIS, Act, Actor, Operation, Origin, seal, stream_of
+from lastgood.core.operations import (
+    GENESIS,
+    Act,
+    Actor,
+    Operation,
+    Origin,
+    hash_of,
+    seal,
+    stream_of,
+)
 from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
 from lastgood.store import projections
 from lastgood.store.database import Connection
@@ -70,7 +78,7 @@ def append(
     )
     streams = [stream_of(act.model)]
     streams += [stream_of(c.after) for c in act.changes if isinstance(c, ModelRenamed)]
-    operation = seal(
+    operation, body = seal(
         act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams)
     )
     tx.execute(
@@ -81,7 +89,7 @@ def append(
             "at_ms": operation.at_ms,
             "kind": operation.kind,
             "hash": operation.hash,
-            "body": canonical(msgspec.to_builtins(operation)),
+            "body": body,
             "idempotency_key": act.idempotency_key or None,
         },
     )
@@ -137,11 +145,11 @@ def page(
     return [decode_operation(body) for body in connection.execute(query).scalars()]
 
 
-def every(connection: Connection) -> Iterator[tuple[int, str, bytes]]:
-    """All operations in log order, as stored: position, hash, body."""
-    rows = connection.execute(sa.select(_o.seq, _o.hash, _o.body).order_by(_o.seq)).yield_per(500)
-    for row in rows:
-        yield row.seq, row.hash, bytes(row.body)
+def every(connection: Connection) -> Iterator[Operation]:
+    """All operations in log order. Raises IntegrityFailure at one that cannot be read."""
+    bodies = connection.execute(sa.select(_o.body).order_by(_o.seq)).scalars().yield_per(500)
+    for body in bodies:
+        yield decode_operation(bytes(body))
 
 
 def decode_operation(body: bytes) -> Operation:
@@ -157,7 +165,7 @@ def decode_operation(body: bytes) -> Operation:
         raw["streams"] = tuple(raw["streams"])
         raw["actor"] = msgspec.convert(raw["actor"], Actor)
         raw["origin"] = msgspec.convert(raw["origin"], Origin)
-        return Operation(**raw)
+        return Operation(**raw, hash=hash_of(body))
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise IntegrityFailure(
             f"The log holds an operation that cannot be read: {error}", hint="run: lastgood fsck"
@@ -170,46 +178,30 @@ def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str
     Found are edited, deleted, inserted and reordered operations. A log cut at its end can only be
     told by comparing its head with one noted elsewhere.
     """
+    columns = (_o.seq, _o.id, _o.at_ms, _o.kind, _o.hash, _o.idempotency_key, _o.body)
     previous, expected_seq = GENESIS, 1
-    for seq, stored_hash, body in every(connection):
-        try:
-            operation = decode_operation(body)
-        except IntegrityFailure as error:
-            yield None, f"operation {seq}: {error.message}"
-            previous, expected_seq = Digest(stored_hash), seq + 1
-            continue
-        flaw = _flaw(operation, seq, stored_hash, previous, expected_seq)
-        if not flaw and not _is_as_sealed(body):
-            flaw = f"operation {seq}: its content was changed after it was written"
-        yield operation, flaw
-        previous, expected_seq = operation.hash, seq + 1
+    for row in connection.execute(sa.select(*columns).order_by(_o.seq)).yield_per(500):
+        operation, flaw = _examine(row, previous, expected_seq)
+        yield operation, f"operation {row.seq}: {flaw}" if flaw else ""
+        previous, expected_seq = Digest(row.hash), row.seq + 1
 
 
-def _flaw(
-    operation: Operation, seq: int, stored_hash: str, previous: Digest, expected_seq: int
-) -> str:
-    if seq != expected_seq:
-        return (
-            f"operation {seq}: {expected_seq} was expected; operations are missing or out of order"
-        )
-    if operation.seq != seq or operation.hash != stored_hash:
-        return f"operation {seq}: its row and its body disagree"
-    if operation.previous != previous:
-        return f"operation {seq}: it does not follow its predecessor"
-    return ""
-
-
-def _is_as_sealed(body: bytes) -> bool:
-    """Whether the stored bytes are those that were hashed.
-
-    Judged by the bytes, not by the operation read from them: reading passes over fields it does not
-    know, and later versions will add some that older operations lack.
-    """
-    fields = msgspec.json.decode(body)
+def _examine(row: sa.Row[*tuple[Any, ...]], previous: Digest, expected_seq: int) -> tuple[Operation | None, str]:
+    body = bytes(row.body)
+    # Judged by the bytes, before they are read: reading passes over fields it does not know.
+    flaw = "" if hash_of(body) == row.hash else "its content was changed after it was written"
     try:
-        if canonical(fields) != body:
-            return False
-    except ValueError:  # a number that no canonical JSON may hold
-        return False
-    sealed = fields.pop("hash", None)
-    return bool(canonical_digest(fields) == sealed)
+        operation = decode_operation(body)
+    except IntegrityFailure as error:
+        return None, flaw or error.message
+    if flaw:
+        return operation, flaw
+    if row.seq != expected_seq:
+        return operation, f"{expected_seq} was expected; operations are missing or out of order"
+    stored = (row.seq, row.id, row.at_ms, row.kind, row.idempotency_key or "")
+    o = operation
+    if stored != (o.seq, o.id, o.at_ms, o.kind, o.idempotency_key):
+        return operation, "its row and its body disagree"
+    if operation.previous != previous:
+        return operation, "it does not follow its predecessor"
+    return operation, ""

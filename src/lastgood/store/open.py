@@ -44,8 +44,8 @@ def open_database(path: Path, *, synchronous: str = "FULL", now_ms: int = 0) -> 
 def rebuild_projections(tx: Connection) -> None:
     """Fold the whole log into empty projections."""
     projections.clear(tx)
-    for _, _, body in log.every(tx):
-        projections.apply(tx, log.decode_operation(body))
+    for operation in log.every(tx):
+        projections.apply(tx, operation)
     tx.execute(meta.delete().where(meta.c.key == "projections"))
     tx.execute(meta.insert(), {"key": "projections", "value": PROJECTION_VERSION})
 

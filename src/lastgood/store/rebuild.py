@@ -32,8 +32,8 @@ def compare(connection: Connection) -> tuple[int, list[Deviation]]:
     engine = sa.create_engine("sqlite://")
     with engine.begin() as fresh:
         metadata.create_all(fresh, tables=PROJECTIONS)
-        for _, _, body in log.every(connection):
-            projections.apply(fresh, log.decode_operation(body))
+        for operation in log.every(connection):
+            projections.apply(fresh, operation)
         expected = projections.dump(fresh)
     engine.dispose()
     found = projections.dump(connection)

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lastgood.core.canonical import canonical_digest
+from lastgood.core.canonical import canonical
 from lastgood.core.ids import digest_of_hex
 from lastgood.core.manifest import FileEntry, Manifest
 from lastgood.errors import (
@@ -142,9 +142,8 @@ def test_wrong_bytes_from_the_registry_are_refused_by_name_and_not_kept(
 def test_an_unsafe_path_cannot_leave_the_bundle(cache, feed, path, tmp_path):
     manifest = Manifest(files=(FileEntry(path=path, digest=digest_of(b"x"), size=1),))
     feed.objects[digest_of(b"x")] = b"x"
-    digest = canonical_digest(
-        msgspec.to_builtins(manifest)
-    )  # right for its bytes: only the path is wrong
+    # Right for its bytes: only the path is wrong.
+    digest = digest_of(canonical(msgspec.to_builtins(manifest)))
     feed.manifests[digest] = manifest
     with pytest.raises(InvalidInput, match="Invalid path"):
         cache.prepare(digest)
