@@ -4,8 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
+import typer
 
 from lastgood.cli.app import root_command
 
@@ -38,5 +38,5 @@ def test_a_command_of_the_tutorial_is_understood(typed):
 
 @pytest.mark.parametrize("typed", ["log churn --no-such-option", "promote", "live churn churn"])
 def test_a_command_that_is_wrong_is_not_understood(typed):
-    with pytest.raises(click.UsageError):
+    with pytest.raises(typer.TyperException):
         _understand(typed)
