@@ -1,5 +1,7 @@
 """Waiting for gateways, over a real registry whose gateway reports when the test says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from contract.registry_doors import CONFIG, Door
@@ -75,3 +77,16 @@ def test_no_gateway_at_all_is_not_agreement(door):
 def test_a_ref_that_was_moved_on_is_a_conflict(door):
     with pytest.raises(Conflict, match="pointed at 2"):
         wait(door, 1, Time(lambda: None, lambda: door.promote(2)))
+
+
+@pytest.mark.parametrize(("silent_s", "waited_for"), [(20, True), (59, True), (61, False)])
+def test_a_gateway_that_vanished_is_not_waited_for_for_ever(door, silent_s, waited_for):
+    door.serve(gateway="a")
+    door.serve(gateway="b")
+    (view,) = door.registry.live("churn")
+    a, b = view.observed
+    gone = replace(
+        b, state="silent", agrees=False, last_seen_ms=view.at_ms - silent_s * 1000, detail=""
+    )
+    assert bool(behind(replace(view, observed=(a, gone)))) is waited_for
+    assert "no gateway" in behind(replace(view, observed=(replace(gone, last_seen_ms=0),)))

@@ -22,10 +22,8 @@ from lastgood.api.errors import (
     wrong_method,
 )
 from lastgood.api.limits import (
-    JSON_BODY_MAX,
     check_came_from_here,
     check_json,
-    header_of,
     read_body,
 )
 from lastgood.api.mlflow.routes import Endpoint, mlflow_routes
@@ -186,15 +184,6 @@ class App:
         return self._native
 
     async def _serve_native(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = header_of(scope, b"content-length")
-        is_json = header_of(scope, b"content-type").startswith("application/json")
-        if is_json and length.isdecimal() and int(length) > JSON_BODY_MAX:
-            error = TooLarge(
-                f"The request is larger than {JSON_BODY_MAX:,} bytes",
-                hint="send it in smaller parts",
-            )
-            await too_large(error)(scope, receive, send)
-            return
         app = await asyncio.shield(self._native_task())
         extended = _with_headers(send, _SAFE_HEADERS)
         if scope["path"].startswith(WATCHES):

@@ -13,6 +13,9 @@ __all__ = ["behind", "wait_until_served"]
 
 LOOK_EVERY_S = 0.1
 WAIT_S_MAX = 3600.0
+GONE_AFTER_MS = (
+    60_000  # twelve signs of life missed: whatever it is, waiting will not bring it back
+)
 
 
 def wait_until_served(
@@ -26,6 +29,8 @@ def wait_until_served(
     clock: Callable[[], float] = time.monotonic,
 ) -> LiveView:
     """Wait until at least one gateway follows the ref and all that do serve the version.
+
+    A gateway not heard of for a minute is not waited for; `lastgood live` goes on showing it.
 
     Raises:
         NotConverged: that was not so in time; the message says who is behind.
@@ -54,7 +59,14 @@ def behind(view: LiveView | None) -> str:
     """Which gateways do not serve what is ordered, in words; empty if all do. No gateway at all is no agreement."""
     if view is None or not view.observed:
         return "no gateway follows it"
-    return ", ".join(_slot(slot) for slot in view.observed if not slot.agrees)
+    present = [
+        slot
+        for slot in view.observed
+        if slot.state != "silent" or view.at_ms - slot.last_seen_ms <= GONE_AFTER_MS
+    ]
+    if not present:
+        return "no gateway that follows it was heard of for a minute"
+    return ", ".join(_slot(slot) for slot in present if not slot.agrees)
 
 
 def _slot(slot: ObservedSlot) -> str:
