@@ -1,0 +1,208 @@
+"""Random acts on a real registry and on a model of it: both must say the same at every step."""
+
+import hashlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from registry_model import Model
+
+from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
+from lastgood.core.ids import Instant, digest_of_hex
+from lastgood.core.manifest import FileEntry, Manifest
+from lastgood.core.observations import GatewayReport, SlotEvent, Traffic
+from lastgood.core.operations import Actor
+from lastgood.engine.open import init_data_directory, open_engine
+from lastgood.errors import Held, NothingGood
+from lastgood.store import rebuild
+
+MODEL = "churn"
+BEGIN_MS = 1_800_000_000_000
+CALLER = Caller(actor=Actor(name="ann"))
+
+environments = st.sampled_from(["production", "staging", "champion"])
+picks = st.integers(0, 5)
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Register, promote, roll back, mark and observe, with a clock that jumps both ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.now, self.batch, self.model = BEGIN_MS, 0, Model()
+        init_data_directory(self.folder / "data")
+        self._open()
+
+    def _open(self):
+        self.engine = open_engine(self.folder / "data", clock=lambda: Instant(self.now))
+        self.registry = self.engine.registry
+
+    def teardown(self):
+        problems = self.engine.registry.fsck().problems
+        self.engine.close()
+        shutil.rmtree(self.folder)
+        assert problems == ()
+
+    def _pick(self, pick):
+        return pick % len(self.model.contents) + 1
+
+    def _same(self, expected, act, error):
+        """The registry refuses exactly when the model does, and changes something exactly when it does."""
+        if isinstance(expected, str):
+            with pytest.raises(error):
+                act()
+            return
+        outcome = act()
+        assert outcome.already == (not expected)
+        assert (outcome.operation is not None) == expected
+
+    @rule(content=st.integers(0, 5))
+    def register(self, content):
+        data = b"%d" % content
+        digest = digest_of_hex(hashlib.sha256(data).hexdigest())
+        self.registry.put_object(io.BytesIO(data), digest=digest)
+        files = (FileEntry(path="model.pkl", digest=digest, size=1),)
+        command = Register(model=MODEL, manifest=Manifest(files=files))
+        outcome = self.registry.register(command, caller=CALLER)
+        assert (outcome.version, outcome.already) == self.model.register(content, self.now)
+
+    @precondition(lambda self: self.model.contents)
+    @rule(pick=picks, environment=environments, release=st.booleans())
+    def promote(self, pick, environment, release):
+        version = self._pick(pick)
+        command = Promote(reference=f"{MODEL}/{version}", to=environment, release_hold=release)
+        expected = self.model.promote(version, environment, self.now, release=release)
+        self._same(expected, lambda: self.registry.promote(command, caller=CALLER), Held)
+
+    @precondition(lambda self: self.model.contents)
+    @rule(environment=environments)
+    def roll_back(self, environment):
+        command = Rollback(model=MODEL, environment=environment, reason="it fails")
+        expected = self.model.rollback(environment, None, self.now)
+        self._same(expected, lambda: self.registry.rollback(command, caller=CALLER), NothingGood)
+
+    @precondition(lambda self: self.model.contents)
+    @rule(pick=picks, environment=environments)
+    def roll_back_to(self, pick, environment):
+        version = self._pick(pick)
+        command = Rollback(model=MODEL, environment=environment, to=f"{MODEL}/{version}")
+        expected = self.model.rollback(environment, version, self.now)
+        self._same(expected, lambda: self.registry.rollback(command, caller=CALLER), NothingGood)
+
+    @precondition(lambda self: self.model.contents)
+    @rule(environment=environments)
+    def leave_empty(self, environment):
+        command = Rollback(model=MODEL, environment=environment, to="none")
+        expected = self.model.leave_empty(environment, self.now)
+        self._same(expected, lambda: self.registry.rollback(command, caller=CALLER), NothingGood)
+
+    @precondition(lambda self: self.model.contents)
+    @rule(
+        pick=picks,
+        environment=environments,
+        value=st.sampled_from(["good", "bad", "yanked", "none"]),
+    )
+    def mark(self, pick, environment, value):
+        version = self._pick(pick)
+        command = MarkVersion(reference=f"{MODEL}/{version}", value=value, environment=environment)
+        expected = self.model.mark(version, environment, value, self.now)
+        self._same(expected, lambda: self.registry.mark(command, caller=CALLER), NothingGood)
+
+    @precondition(lambda self: any(self.model.ref.values()))
+    @rule(
+        pick=picks,
+        requests=st.sampled_from([0, 60, 500]),
+        failing=st.sampled_from([0.0, 0.002, 0.3]),
+        seconds=st.sampled_from([10, 90]),
+    )
+    def serve(self, pick, requests, failing, seconds):
+        live = sorted(name for name, version in self.model.ref.items() if version)
+        environment, failures = live[pick % len(live)], int(requests * failing)
+        target = self.registry.target(MODEL, environment)
+        where = {"model": MODEL, "ref": environment}
+        what = {"version": target.version, "digest": target.digest, "seq": target.seq}
+        events = (
+            SlotEvent(at_ms=0, kind="following", **where),
+            SlotEvent(at_ms=self.now, kind="serving", **where, **what),
+        )
+        until = self.now + seconds * 1000
+        counts = {"requests": requests, "failures": failures}
+        seen = Traffic(from_ms=self.now, to_ms=until, **counts, **where, **what)
+        self.batch += 1
+        report = {"gateway": "g", "host": "h", "url": "u", "batch": self.batch}
+        for _ in range(2):  # a batch that is repeated counts once
+            self.registry.observe(GatewayReport(events=events, traffic=(seen,), **report))
+        self.model.serve(environment, self.now, **counts, seconds=seconds)
+
+    @rule(seconds=st.sampled_from([-3600, -1, 0, 1, 100, 86_400]))
+    def pass_time(self, seconds):
+        self.now += seconds * 1000
+
+    @rule()
+    def open_again(self):
+        self.engine.close()
+        self._open()
+
+    @invariant()
+    def versions_are_as_the_model_says(self):
+        if not self.model.contents:
+            assert list(self.registry.models()) == []
+            return
+        found = self.registry.versions(MODEL)
+        assert {v.version: v.stage for v in found} == self.model.stage
+        assert {(e, v.version) for v in found for e in v.refs} == {
+            (e, version) for e, version in self.model.ref.items() if version
+        }
+        assert {(h.environment, v.version) for v in found for h in v.holds} == self.model.holds
+        assert {
+            (m.environment, v.version): m.value
+            for v in found
+            for m in v.marks
+            if m.source == "person"
+        } == {key: value for key, value in self.model.marks.items() if value != "none"}
+
+    @invariant()
+    def last_good_is_as_the_model_says(self):
+        for environment in self.model.ref:
+            command = Rollback(model=MODEL, environment=environment)
+            try:
+                found = self.registry.plan_rollback(command).after
+            except NothingGood:
+                found = None
+            assert found == self.model.last_good(environment)
+
+    @invariant()
+    def the_log_holds_every_act_and_nothing_else(self):
+        entries = self.registry.log(limit=1000)
+        assert [e.seq for e in entries] == list(range(self.model.operations, 0, -1))
+        assert [e.at_ms for e in entries] == sorted((e.at_ms for e in entries), reverse=True)
+
+    @invariant()
+    def rebuilt_equals_live(self):
+        assert self.engine.kernel.database.read(rebuild.compare)[1] == []
+
+
+_health = [HealthCheck.too_slow, HealthCheck.data_too_large]
+BOUNDED = settings(
+    max_examples=25,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=_health,
+)
+
+@pytest.mark.slow
+class TestRegistryMachine(RegistryMachine.TestCase):
+    settings = BOUNDED
+
+
+@pytest.mark.nightly
+class TestRegistryMachineForLong(RegistryMachine.TestCase):
+    settings = settings(BOUNDED, max_examples=1000, stateful_step_count=80, derandomize=False)
