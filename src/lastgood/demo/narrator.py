@@ -75,8 +75,9 @@ class Narrator:
         """A command as the user types it, and its output."""
         typed = Text.assemble(("$ ", "dim"), ("lastgood " + quoted(arguments), "bold cyan"))
         self._show(typed, indent=INDENT)
-        if output.strip():
-            self._show(Text.from_ansi(output.strip("\n")), indent=INDENT)
+        for line in output.strip("\n").splitlines():
+            for piece in self._folded(Text.from_ansi(line)):
+                self._show(piece, indent=INDENT) if piece.plain.strip() else self.blank()
 
     @contextmanager
     def doing(self, words: str, *, state: Callable[[], str] = str) -> Iterator[None]:
@@ -138,6 +139,14 @@ class Narrator:
     def blank(self) -> None:
         """An empty line."""
         self._console.print()
+
+    def _folded(self, line: Text) -> Sequence[Text]:
+        """A line with a long word, such as a digest, folded as a terminal does; others wrap between words."""
+        width = self.columns - INDENT
+        long = max(map(len, line.plain.split()), default=0) > width // 2
+        if not long or line.cell_len <= width or not self._console.is_terminal:
+            return (line,)
+        return tuple(line.divide(range(width, len(line), width)))
 
     def _show(self, what: Text | Table, *, indent: int) -> None:
         width = self.columns
