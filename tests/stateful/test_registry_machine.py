@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from registry_model import Model
 
 from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
@@ -25,7 +25,7 @@ MODEL = "churn"
 BEGIN_MS = 1_800_000_000_000
 CALLER = Caller(actor=Actor(name="ann"))
 
-environments = st.sampled_from(["production", "staging", "champion"])
+environments = st.sampled_from(["production", "production", "staging", "champion"])
 picks = st.integers(0, 5)
 
 
@@ -61,6 +61,11 @@ class RegistryMachine(RuleBasedStateMachine):
         outcome = act()
         assert outcome.already == (not expected)
         assert (outcome.operation is not None) == expected
+
+    @initialize(count=st.integers(0, 3))
+    def begin(self, count):
+        for content in range(count):
+            self.register(content)
 
     @rule(content=st.integers(0, 5))
     def register(self, content):
@@ -114,6 +119,14 @@ class RegistryMachine(RuleBasedStateMachine):
         expected = self.model.mark(version, environment, value, self.now)
         self._same(expected, lambda: self.registry.mark(command, caller=CALLER), NothingGood)
 
+    @precondition(lambda self: self.model.contents)
+    @rule(pick=picks, environment=environments, failing=st.sampled_from([0.0, 0.0, 0.3]))
+    def release(self, pick, environment, failing):
+        """What mostly happens: a version is promoted and serves for a while."""
+        self.promote(pick, environment, release=True)
+        self._serve(environment, requests=500, failures=int(500 * failing), seconds=90)
+        self.now += 100_000
+
     @precondition(lambda self: any(self.model.ref.values()))
     @rule(
         pick=picks,
@@ -124,6 +137,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def serve(self, pick, requests, failing, seconds):
         live = sorted(name for name, version in self.model.ref.items() if version)
         environment, failures = live[pick % len(live)], int(requests * failing)
+        self._serve(environment, requests=requests, failures=failures, seconds=seconds)
+
+    def _serve(self, environment, *, seconds, **counts):
         target = self.registry.target(MODEL, environment)
         where = {"model": MODEL, "ref": environment}
         what = {"version": target.version, "digest": target.digest, "seq": target.seq}
@@ -132,7 +148,6 @@ class RegistryMachine(RuleBasedStateMachine):
             SlotEvent(at_ms=self.now, kind="serving", **where, **what),
         )
         until = self.now + seconds * 1000
-        counts = {"requests": requests, "failures": failures}
         seen = Traffic(from_ms=self.now, to_ms=until, **counts, **where, **what)
         self.batch += 1
         report = {"gateway": "g", "host": "h", "url": "u", "batch": self.batch}
@@ -197,6 +212,7 @@ BOUNDED = settings(
     database=None,
     suppress_health_check=_health,
 )
+
 
 @pytest.mark.slow
 class TestRegistryMachine(RegistryMachine.TestCase):
