@@ -69,6 +69,24 @@ def test_a_fault_is_refused_in_our_words_and_is_over_when_it_is_over(
     assert reached or syscall in HARMLESS
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("syscall", "error"), sorted({fault[:2] for fault in FAULTS}))
+@pytest.mark.parametrize("acts", ["begin", "release"])
+def test_a_fault_while_a_registry_is_made_or_opened_is_refused_in_our_words(
+    nursery, references, acts, syscall, error
+):
+    """All calls fail from the N-th on, from before the directory is opened; opening it later works."""
+    reference = references[acts]
+    for n in (1, 2, 6, 14):
+        inject = f"{syscall}:error={error}:when={n}+"
+        run = nursery.run(acts=acts, template=reference.template, inject=inject)
+        assert run.exit_code == 0, inject
+        assert {refusal["refused"] for refusal in run.refused} <= {FULL, UNAVAILABLE}
+        assert all(refusal["hint"] for refusal in run.refused)
+        assert reference.check(run, unfinished=0) == []
+        nursery.discard(run)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize(("syscall", "error", "told"), FAULTS)
 def test_a_fault_at_each_call(nursery, references, syscall, error, told):
