@@ -205,8 +205,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
 _health = [HealthCheck.too_slow, HealthCheck.data_too_large]
 BOUNDED = settings(
-    max_examples=25,
-    stateful_step_count=40,
+    max_examples=12,
+    stateful_step_count=35,
     deadline=None,
     derandomize=True,
     database=None,
