@@ -18,7 +18,7 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .site
 
 fix: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
@@ -31,7 +31,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/vs_mlflow.py $(ARGS)
 
 docs: $(VENV)/.ready
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: $(VENV)/.ready
 	$(LOCK) requirements/uv.in -o requirements/uv.txt

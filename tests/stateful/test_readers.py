@@ -141,10 +141,7 @@ class Interrupted:
     "look",
     [
         lambda registry, model: registry.versions(model),
-        pytest.param(
-            lambda registry, model: [registry.show(f"{model}@production")],
-            marks=pytest.mark.xfail(strict=False, reason="show looks twice: two snapshots"),
-        ),
+        lambda registry, model: [registry.show(f"{model}@production")],
     ],
     ids=["versions", "show"],
 )

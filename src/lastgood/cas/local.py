@@ -21,7 +21,7 @@ from lastgood.cas.port import CHUNK_SIZE
 from lastgood.core.ids import Digest, digest_of_hex, hex_of
 from lastgood.errors import IntegrityFailure, NotFound, StoreFull, StoreUnavailable, TooLarge
 
-__all__ = ["LocalObjects"]
+__all__ = ["LocalObjects", "sync_directory"]
 
 LEFTOVER_AGE_S = 24 * 3600.0  # older temporary files belong to processes that died
 OBJECT_MODE = 0o444
@@ -166,13 +166,8 @@ class LocalObjects:
 
     def sync_directory(self, folder: Path) -> None:
         """Make renames in the directory survive a power cut."""
-        if not self._durable:
-            return
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if self._durable:
+            sync_directory(folder)
 
     def sync_file(self, file: BinaryIO) -> None:
         """Make the bytes survive a power cut. An error here is final: it is never retried into a success."""
@@ -221,6 +216,15 @@ class LocalWriter:
             self._file.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def sync_directory(folder: Path) -> None:
+    """Make what was made, renamed or removed in the directory survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def damaged(digest: Digest) -> IntegrityFailure:

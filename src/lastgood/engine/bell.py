@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
+from lastgood.errors import LastgoodError
 from lastgood.store import log
 from lastgood.store.database import Database
 
@@ -70,7 +72,9 @@ class Bell:
     def _look(self) -> None:
         known = -1
         while not self._closed.wait(LOOK_EVERY_S):
-            found = self._database.data_version()
-            if found != known:
-                known = found
-                self.ring(self._database.read(log.newest)[0])
+            # A disk that fails for a moment must not deafen this process for ever.
+            with suppress(LastgoodError):
+                found = self._database.data_version()
+                if found != known:
+                    self.ring(self._database.read(log.newest)[0])
+                    known = found

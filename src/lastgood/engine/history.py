@@ -110,7 +110,8 @@ def _live_of(
     at: Instant | None,
     now: Instant,
 ) -> LiveView | None:
-    moment = now if at is None else at
+    # "Now" is never before the newest operation, even when the machine's clock went back.
+    moment = max(now, log.newest_ms(connection)) if at is None else at
     move = rows.move_at(connection, model.id, ref, moment)
     ordered = move.after if move else None
     observed = observed_slots(

@@ -89,13 +89,15 @@ class Kernel:
             self.bell.ring(operation.seq)
 
 
-def check_repeated(operation: Operation, *, kind: OperationKind, model: ModelName) -> None:
+def check_repeated(
+    operation: Operation, *, kind: OperationKind, model: ModelName | None = None
+) -> None:
     """Refuse a key that was used for something else.
 
     Raises:
-        Conflict: the operation that the key made is of another kind or model.
+        Conflict: the operation that the key made is of another kind, or of another model if one is given.
     """
-    if (operation.kind, operation.model) != (kind, model):
+    if operation.kind != kind or model not in {None, operation.model}:
         raise Conflict(
             f"The idempotency key belongs to {operation.id} ({operation.kind} of {operation.model}), not to this act",
             hint="use a new key for each act",

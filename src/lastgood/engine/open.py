@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from lastgood.cas.local import LocalObjects
+from lastgood.cas.local import LocalObjects, sync_directory
 from lastgood.engine.bell import Bell
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.registry import LocalRegistry
@@ -61,6 +61,8 @@ def init_data_directory(data: Path) -> bool:
         config = data / CONFIG_NAME
         if not config.exists():
             config.write_text(DEFAULT_CONFIG, encoding="utf-8")
+        for folder in (data, data.absolute().parent):  # their entries must survive a power cut too
+            sync_directory(folder)
     except OSError as error:
         raise StoreUnavailable(
             f"{data} cannot be made: {error.strerror}", hint="choose another directory with --data"

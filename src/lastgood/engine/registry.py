@@ -67,13 +67,13 @@ class LocalRegistry:
         return self._read(lambda c: version_views(c, model_of(c, model), self._kernel.settings))
 
     def show(self, reference: str) -> VersionView:
-        found = self._find(reference)
-        manifest = self.manifest(found.version.digest) if found.version.digest else None
-        return self._read(
-            lambda c: version_view(
-                c, found.model, found.version, self._kernel.settings, manifest=manifest
-            )
-        )
+        def query(connection: Connection) -> VersionView:
+            found = find(connection, reference, now=self._now())
+            return version_view(connection, found.model, found.version, self._kernel.settings)
+
+        view = self._read(query)
+        # A manifest never changes, so it may be read after the snapshot.
+        return replace(view, manifest=self.manifest(view.digest)) if view.digest else view
 
     def manifest(self, digest: Digest) -> Manifest:
         return read_manifest(self._kernel.objects, parse_digest(digest))
@@ -124,7 +124,9 @@ class LocalRegistry:
             undo=f"lastgood mark yanked {quote(f'{command.model}/{number}')} --reason '...'",
         )
 
-    def _known(self, caller: Caller, kind: OperationKind, model: ModelName) -> Outcome | None:
+    def _known(
+        self, caller: Caller, kind: OperationKind, model: ModelName | None = None
+    ) -> Outcome | None:
         """What this idempotency key did before, if it did: then nothing is decided anew."""
         if not caller.idempotency_key:
             return None
@@ -159,9 +161,9 @@ class LocalRegistry:
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:
         parse_ref_name(command.to)
-        planned = self._read(lambda c: plan_promote(c, command, now=self._now()))
-        if (known := self._known(caller, "promote", planned.plan.model)) is not None:
+        if (known := self._known(caller, "promote")) is not None:
             return known
+        planned = self._read(lambda c: plan_promote(c, command, now=self._now()))
         self._preflight(planned)
         return self._carry_out(
             "promote",
@@ -280,10 +282,10 @@ class LocalRegistry:
 
     def mark(self, command: MarkVersion, *, caller: Caller) -> Outcome:
         parse_ref_name(command.environment)
+        if (known := self._known(caller, "mark")) is not None:
+            return known
         found = self._find(command.reference)
         name, number = found.model.name, found.version.version
-        if (known := self._known(caller, "mark", name)) is not None:
-            return known
 
         def decide(tx: Connection) -> Decision:
             before = _mark_before(tx, found, command.environment)

@@ -200,16 +200,18 @@ class Database:
 
 
 def _in_savepoint(connection: Connection, unit: Unit) -> Any:
-    connection.exec_driver_sql("SAVEPOINT unit")
+    # Straight to the driver: these statements have no parameters and no rows, and there are two per write.
+    driver: Any = connection.connection.driver_connection
+    driver.execute("SAVEPOINT unit")
     try:
         result = unit(connection)
     except BaseException as error:
         # After a failure of the store the savepoint may be gone with its transaction.
         if not is_store_failure(error):
-            connection.exec_driver_sql("ROLLBACK TO unit")
-            connection.exec_driver_sql("RELEASE unit")
+            driver.execute("ROLLBACK TO unit")
+            driver.execute("RELEASE unit")
         raise
-    connection.exec_driver_sql("RELEASE unit")
+    driver.execute("RELEASE unit")
     return result
 
 

@@ -47,10 +47,11 @@ def translated(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
         if not is_store_failure(error):
             raise
-        raise _translate(path, _code(error), str(error.orig)) from error
+        text = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+        raise _translate(path, _code(error), text) from error
 
 
 def _translate(path: Path, code: int, text: str) -> StoreUnavailable:

@@ -35,6 +35,7 @@ __all__ = [
     "every",
     "head_of",
     "newest",
+    "newest_ms",
     "page",
     "verify_chain",
 ]
@@ -107,6 +108,12 @@ def newest(connection: Connection) -> tuple[int, Digest]:
     """Position and hash of the newest operation of all; (0, GENESIS) for an empty log."""
     row = connection.execute(_newest).first()
     return (row.seq, Digest(row.hash)) if row else (0, GENESIS)
+
+
+def newest_ms(connection: Connection) -> Instant:
+    """The time of the newest operation; 0 for an empty log."""
+    row = connection.execute(_newest).first()
+    return Instant(row.at_ms if row else 0)
 
 
 def by_idempotency_key(connection: Connection, key: str) -> Operation | None:
@@ -186,7 +193,9 @@ def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str
         previous, expected_seq = Digest(row.hash), row.seq + 1
 
 
-def _examine(row: sa.Row[*tuple[Any, ...]], previous: Digest, expected_seq: int) -> tuple[Operation | None, str]:
+def _examine(
+    row: sa.Row[*tuple[Any, ...]], previous: Digest, expected_seq: int
+) -> tuple[Operation | None, str]:
     body = bytes(row.body)
     # Judged by the bytes, before they are read: reading passes over fields it does not know.
     flaw = "" if hash_of(body) == row.hash else "its content was changed after it was written"
