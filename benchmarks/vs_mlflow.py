@@ -67,25 +67,31 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def call(self, method: str, path: str, body: dict | None = None) -> tuple[int, bytes]:
-        data = json.dumps(body).encode() if body is not None else b""
-        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Length: {len(data)}\r\n"
-        if body is not None:
-            head += "Content-Type: application/json\r\n"
-        self.socket.sendall(head.encode() + b"\r\n" + data)
+        if body is None:
+            head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n"
+            self.socket.sendall(head.encode())
+        else:
+            data = json.dumps(body)
+            self.socket.sendall(
+                (
+                    f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n{data}"
+                ).encode()
+            )
         return self._answer()
 
     def _answer(self) -> tuple[int, bytes]:
-        buffer = b""
-        while b"\r\n\r\n" not in buffer:
+        buffer = self._receive()
+        while (end := buffer.find(b"\r\n\r\n")) < 0:
             buffer += self._receive()
-        head, _, rest = buffer.partition(b"\r\n\r\n")
-        status = int(head[9:12])
-        found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
-        if found:
-            while len(rest) < int(found[1]):
+        head, rest = buffer[:end].lower(), buffer[end + 4 :]
+        status, at = int(head[9:12]), head.find(b"content-length:")
+        if at >= 0:
+            length = int(head[at + 15 :].partition(b"\r")[0])
+            while len(rest) < length:
                 rest += self._receive()
             return status, rest
-        if b"chunked" not in head.lower():
+        if b"chunked" not in head:
             return status, rest
         while not rest.endswith(b"0\r\n\r\n"):
             rest += self._receive()

@@ -26,6 +26,7 @@ from lastgood.api.limits import (
     check_json,
     read_body,
 )
+from lastgood.api.mlflow.answers import Answers
 from lastgood.api.mlflow.routes import Endpoint, mlflow_routes
 from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
 from lastgood.api.services import Services
@@ -84,6 +85,7 @@ class App:
         self._native: asyncio.Task[ASGIApp] | None = None
         self._watches: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._answers = Answers(services.kernel.head)
 
     def release_watches(self) -> None:
         """End the requests that wait for something to happen, so that the server can stop at once."""
@@ -156,15 +158,15 @@ class App:
         endpoint, parameters = found
         request = MlflowRequest(self._services, scope, receive, path_params=parameters)
         try:
-            if scope["query_string"]:
-                request.query = _query(scope["query_string"])
-            if not endpoint.streams:
+            if not endpoint.streams and scope["method"] != "GET":
                 check_json(scope)
                 try:
                     request.body = await read_body(scope, receive)
                 except TooLarge as error:
                     return too_large(error)
-            return await endpoint.handler(request)
+            if endpoint.registry_read:
+                return await self._known_or_asked(endpoint, request)
+            return await self._ask(endpoint, request)
         except LastgoodError as error:
             if error.http_status == 500:
                 return internal_error(error, scope["method"], scope["path"])
@@ -175,6 +177,21 @@ class App:
             Exception
         ) as error:  # a process edge: whatever it was must not show outside, but in the log
             return internal_error(error, scope["method"], scope["path"])
+
+    async def _known_or_asked(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
+        question = (request.scope["path"], request.scope["query_string"], request.body)
+        known, head = self._answers.find(question)
+        if known is not None:
+            return known
+        answer = await self._ask(endpoint, request)
+        if isinstance(answer, JsonReply) and answer.status_code == 200:
+            self._answers.keep(question, answer, head=head)
+        return answer
+
+    async def _ask(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
+        if request.scope["query_string"]:
+            request.query = _query(request.scope["query_string"])
+        return await endpoint.handler(request)
 
     def _native_task(self) -> "asyncio.Task[ASGIApp]":
         if self._native is None:

@@ -19,6 +19,7 @@ from lastgood.errors import Conflict, TooLarge
 from lastgood.store import log
 from lastgood.store.clock import Clock
 from lastgood.store.database import Connection, Database
+from lastgood.store.head import Head
 
 __all__ = ["Decision", "Kernel", "Recorded", "check_repeated"]
 
@@ -56,6 +57,8 @@ class Kernel:
     clock: Clock
     settings: Settings
     bell: Bell
+    head: Head
+    """The newest operation, whichever process committed it."""
 
     def act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> "Future[Recorded]":
         """Decide and record as one act. The future is done when the operation is durable.

@@ -18,6 +18,7 @@ from lastgood.engine.registry import LocalRegistry
 from lastgood.engine.settings import DEFAULT_CONFIG, load_settings
 from lastgood.errors import NotFound, StoreUnavailable
 from lastgood.store.clock import Clock, system_clock
+from lastgood.store.head import Head
 from lastgood.store.open import open_database
 
 __all__ = ["Engine", "ServerLock", "init_data_directory", "open_engine"]
@@ -92,7 +93,12 @@ def open_engine(data: Path, *, clock: Clock = system_clock, synchronous: str = "
     objects = LocalObjects(data / OBJECTS_NAME)
     database = open_database(data / DATABASE_NAME, synchronous=synchronous, now_ms=clock())
     kernel = Kernel(
-        database=database, objects=objects, clock=clock, settings=settings, bell=Bell(database)
+        database=database,
+        objects=objects,
+        clock=clock,
+        settings=settings,
+        bell=Bell(database),
+        head=Head(database),
     )
     return Engine(data=data, kernel=kernel, registry=LocalRegistry(kernel))
 

@@ -1,5 +1,6 @@
 """The registry in process: every verb of `core.ports.Registry` over a data directory."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from shlex import quote
@@ -355,11 +356,11 @@ class LocalRegistry:
         self, model: ModelName, ref: RefName, *, after_seq: int = -1, wait_s: float = 0.0
     ) -> Target:
         parse_ref_name(ref)
-        deadline = self._now() + min(wait_s, WAIT_S_MAX) * 1000
+        deadline = time.monotonic() + min(wait_s, WAIT_S_MAX)
         while True:
             seen = self._kernel.bell.seq
             target = self._read(lambda c: _target(c, model, ref))
-            left_s = (deadline - self._now()) / 1000
+            left_s = deadline - time.monotonic()
             if target.seq > after_seq or left_s <= 0:
                 return target
             self._kernel.bell.wait(seen=seen, timeout_s=left_s)

@@ -120,7 +120,9 @@ class Database:
 
     def data_version(self) -> int:
         """A number that changes when *another* process or connection commits."""
-        return int(self.peek(lambda c: c.exec_driver_sql("PRAGMA data_version").scalar_one()))
+        driver: Any = self._reader().connection.driver_connection
+        with translated(self.path):
+            return int(driver.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Finish the queued writes and close all connections."""

@@ -25,6 +25,19 @@ MLFLOW_VERSION = "3.17.2"
 PREFIX = "/api/2.0/mlflow"
 _PARAMETER = re.compile(r"\{(?P<name>\w+)(?P<rest>:path)?\}")
 
+_REGISTRY_READS = frozenset(
+    {
+        ("GET", "/registered-models/get"),
+        ("GET", "/registered-models/search"),
+        ("GET", "/registered-models/alias"),
+        ("GET", "/registered-models/get-latest-versions"),
+        ("POST", "/registered-models/get-latest-versions"),
+        ("GET", "/model-versions/get"),
+        ("GET", "/model-versions/search"),
+        ("GET", "/model-versions/get-download-uri"),
+    }
+)
+
 _SERVER_INFO = msgspec.json.encode(
     {
         "store_type": "SqlStore",
@@ -41,10 +54,13 @@ _SERVER_INFO = msgspec.json.encode(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A handler, and whether it reads the body itself, chunk by chunk."""
+    """A handler and what is special about it."""
 
     handler: Handler
-    streams: bool
+    streams: bool = False
+    """It reads the body itself, chunk by chunk."""
+    registry_read: bool = False
+    """It answers from the registry's state alone, so that the answer holds until the next operation."""
 
 
 class Routes:
@@ -59,7 +75,7 @@ class Routes:
     ) -> None:
         """Add handlers by method and path; ``{name}`` takes one segment, ``{name:path}`` the rest."""
         for (method, path), handler in routes.items():
-            endpoint = Endpoint(handler, streams)
+            endpoint = Endpoint(handler, streams, (method, path) in _REGISTRY_READS)
             if "{" in path:
                 self._patterns.append((method, _pattern(prefix + path), endpoint))
             else:
