@@ -175,11 +175,14 @@ def observed_slots(
         past: Whether `at` lies in the past; then a gateway is silent only if it was not heard of since.
     """
     slots: dict[GatewayId, ObservedSlot] = {}
+    served: dict[GatewayId, int] = {}  # the operation behind what each serves
     known = observations.gateway_rows(connection)
     for event in observations.events_of(connection, model_id, ref, until_ms=at):
         row = known.get(event.gateway)
-        if row is None:
+        if row is None or _is_of_a_spare(event, served.get(event.gateway, 0)):
             continue
+        if event.kind == "serving":
+            served[event.gateway] = event.seq
         before = slots.get(event.gateway) or ObservedSlot(
             gateway=event.gateway,
             host=row.host,
@@ -209,6 +212,11 @@ _STATE_AFTER: dict[
     "crashed": "crashed",
     "stopped": "stopped",
 }
+
+
+def _is_of_a_spare(event: observations.EventRow, serving_seq: int) -> bool:
+    """Whether it happened to a version kept warm; what serves goes on serving."""
+    return event.kind in {"loading", "loaded", "load_failed", "crashed"} and event.seq < serving_seq
 
 
 def _after(slot: ObservedSlot, event: observations.EventRow) -> ObservedSlot:

@@ -185,6 +185,7 @@ class Follower:
             first=fresh,
             reload=partial(self._loader.load, digest),
             on_crash=self._crashed,
+            on_back=self._back,
             on_broken=self._broken,
         )
         detail = f"{fresh.loaded.warm_up}; loaded in {fresh.loaded.load_ms:.0f} ms"
@@ -307,6 +308,12 @@ class Follower:
     def _crashed(self, slot: Slot, detail: str) -> None:
         self._tell("crashed", self._target_of(slot), detail)
         _log.error("%s", detail)
+
+    def _back(self, slot: Slot, detail: str) -> None:
+        """Whoever was told of the death of what serves must hear that it serves again."""
+        active = self._router.table.active
+        if active is not None and active.slot is slot:
+            self._tell("serving", active.target, detail)
 
     def _broken(self, slot: Slot, reason: str) -> None:
         target = self._target_of(slot)

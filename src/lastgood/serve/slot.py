@@ -46,6 +46,7 @@ class Slot:
         first: The worker to begin with.
         reload: Makes another one from the verified files. Raises WorkerFailed or LastgoodError.
         on_crash: Told of each death, with a sentence.
+        on_back: Told when another worker took the place of one that died, with a sentence.
         on_broken: Told when the slot gives up, with the reason.
     """
 
@@ -56,6 +57,7 @@ class Slot:
         first: LoadedWorker,
         reload: Callable[[], Awaitable[LoadedWorker]],
         on_crash: Callable[["Slot", str], None],
+        on_back: Callable[["Slot", str], None],
         on_broken: Callable[["Slot", str], None],
     ) -> None:
         self.digest = digest
@@ -64,6 +66,7 @@ class Slot:
         self.stopped = False
         self._reload = reload
         self._on_crash = on_crash
+        self._on_back = on_back
         self._on_broken = on_broken
         self._crashes: deque[float] = deque(maxlen=CRASHES_MAX)
         self._restart: asyncio.Task[None] | None = None
@@ -165,6 +168,8 @@ class Slot:
             return
         _log.info("worker %d replaces %d", fresh.worker.pid, dead.pid)
         self._place(fresh)
+        if not self.restarting:  # it may have died again meanwhile
+            self._on_back(self, f"worker process {fresh.worker.pid} replaces {dead.pid}")
 
     def _give_up(self, reason: str) -> None:
         self.broken = reason
