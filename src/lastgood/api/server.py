@@ -36,7 +36,9 @@ DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 _log = logging.getLogger(__name__)
 
 
-def serve_registry(*, data: Path, host: str, port: int, ready_file: Path | None) -> int:
+def serve_registry(
+    *, data: Path, host: str, port: int, ready_file: Path | None, objects_url: str = ""
+) -> int:
     """Serve a data directory until SIGTERM or SIGINT. Call it on the main thread.
 
     Args:
@@ -44,18 +46,20 @@ def serve_registry(*, data: Path, host: str, port: int, ready_file: Path | None)
         host: A loopback address.
         port: 0 takes a free one.
         ready_file: Written as JSON ``{"url", "pid"}`` once the server listens, removed when it stops.
+        objects_url: Where a new data directory keeps its objects; empty: in itself.
 
     Returns:
         The exit code: 0 after an orderly end.
 
     Raises:
         Refused: the address is not a loopback address. LastgoodError: it is taken.
-        StoreUnavailable: another server uses the directory, or it cannot be used.
+        StoreUnavailable: another server uses the directory, or it or its objects cannot be used.
+        InvalidInput: the directory's objects are elsewhere already.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _check_host(host)
     with _listening(host, port) as listener:
-        init_data_directory(data)
+        init_data_directory(data, objects_url=objects_url)
         lock = ServerLock(data)
         try:
             url = _url_of(listener)

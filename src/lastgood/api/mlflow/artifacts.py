@@ -15,8 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.shapes import OfRun
-from lastgood.api.mlflow.wire import Handler, MlflowRequest, decode, done, empty_reply, reply
+from lastgood.api.mlflow.wire import Handler, MlflowRequest, decode, empty_reply, reply
 from lastgood.engine.artifacts import (
     Artifacts,
     ArtifactWriter,

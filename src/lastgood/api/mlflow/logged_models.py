@@ -4,13 +4,13 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.shapes import KeyValue, number, pairs_of, shown_pairs
 from lastgood.api.mlflow.wire import (
     Handler,
     Int64,
     MlflowRequest,
     decode,
-    done,
     empty_reply,
     enum_name,
     reply,

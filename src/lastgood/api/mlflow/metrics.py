@@ -4,13 +4,13 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.shapes import KeyValue, MetricShape, OfRun, metric_shape
 from lastgood.api.mlflow.wire import (
     Handler,
     Int64,
     MlflowRequest,
     decode,
-    done,
     empty_reply,
     reply,
 )

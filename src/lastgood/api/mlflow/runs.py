@@ -4,6 +4,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.experiments import VIEW_NAMES
 from lastgood.api.mlflow.shapes import (
     DatasetInputShape,
@@ -22,7 +23,6 @@ from lastgood.api.mlflow.wire import (
     Int64,
     MlflowRequest,
     decode,
-    done,
     empty_reply,
     enum_name,
     reply,

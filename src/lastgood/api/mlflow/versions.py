@@ -4,6 +4,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.artifacts import download
 from lastgood.api.mlflow.callers import caller_of
 from lastgood.api.mlflow.registry_shapes import VersionReply, VersionShape, version_shape
@@ -13,7 +14,6 @@ from lastgood.api.mlflow.wire import (
     Int64,
     MlflowRequest,
     decode,
-    done,
     empty_reply,
     invalid_value,
     reply,

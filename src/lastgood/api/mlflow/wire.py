@@ -5,11 +5,9 @@ into a `msgspec.Struct`, calls the engine and replies with a struct. Fields with
 required: their absence (or an empty string) is answered in MLflow's words.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import UnionType
@@ -30,7 +28,6 @@ __all__ = [
     "JsonReply",
     "MlflowRequest",
     "decode",
-    "done",
     "empty_reply",
     "enum_name",
     "error_reply",
@@ -130,11 +127,6 @@ def reply(value: object) -> Response:
 def empty_reply() -> Response:
     """A 200 answer without content: ``{}``."""
     return JsonReply(b"{}")
-
-
-async def done(future: "Future[T]") -> T:
-    """The result of an engine verb, without holding up the event loop until it is durable."""
-    return await asyncio.wrap_future(future)
 
 
 def error_reply(error: LastgoodError) -> Response:

@@ -1,6 +1,6 @@
 """Random names for runs and models that were given none."""
 
-import secrets
+import random
 
 __all__ = ["random_name"]
 
@@ -213,4 +213,6 @@ _NOUNS = [
 
 def random_name() -> str:
     """An adjective, a noun and a number, such as ``steady-heron-412``."""
-    return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(NUMBER_MAX) + 1}"
+    # Names need not be hard to guess, and asking the system for randomness costs ten times the rest.
+    pick = random.choice
+    return f"{pick(_ADJECTIVES)}-{pick(_NOUNS)}-{random.randint(1, NUMBER_MAX)}"  # noqa: S311

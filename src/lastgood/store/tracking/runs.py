@@ -62,6 +62,18 @@ _update_run = (
 )
 _tag_insert = sqlite.insert(run_tags)
 _PAIR = ("run_id", "key", "value")
+_RUN_COLUMNS = (
+    "run_id",
+    "experiment_id",
+    "name",
+    "user_id",
+    "status",
+    "start_ms",
+    "end_ms",
+    "lifecycle",
+    "artifact_uri",
+)
+_add_run = Bulk(runs.insert(), _RUN_COLUMNS)
 _set_tags = Bulk(
     _tag_insert.on_conflict_do_update(
         index_elements=["run_id", "key"], set_={"value": _tag_insert.excluded.value}
@@ -168,20 +180,7 @@ def _collect(facts: RunFacts, row: Sequence[Any]) -> None:
 
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     """Store a new run with its first tags."""
-    tx.execute(
-        runs.insert(),
-        {
-            "run_id": run.run_id,
-            "experiment_id": run.experiment_id,
-            "name": run.name,
-            "user_id": run.user_id,
-            "status": run.status,
-            "start_ms": run.start_ms,
-            "end_ms": run.end_ms,
-            "lifecycle": run.lifecycle,
-            "artifact_uri": run.artifact_uri,
-        },
-    )
+    _add_run.run(tx, [tuple(getattr(run, name) for name in _RUN_COLUMNS)])
     set_tags(tx, run.run_id, tags)
 
 
