@@ -207,7 +207,8 @@ def _locked(cache_dir: Path) -> Iterator[None]:
         file = (cache_dir / "lock").open("a+")
     except OSError as error:
         raise StoreUnavailable(
-            f"The cache directory {cache_dir} cannot be used: {error.strerror}"
+            f"The cache directory {cache_dir} cannot be used: {error.strerror}",
+            hint="choose one that can be written: --cache-dir DIR",
         ) from error
     with file:
         try:
