@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 
+from lastgood.cas import select
 from lastgood.cas.local import LocalObjects
 from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
 from lastgood.core.ids import Instant, digest_of_hex
@@ -131,7 +132,7 @@ def vary(variant):
         database.transaction = statement_by_statement
         database._in_savepoint = lambda connection, unit: unit(connection)
     elif variant == "objects not synced":
-        opening.LocalObjects = functools.partial(LocalObjects, durable=False)
+        select.LocalObjects = functools.partial(LocalObjects, durable=False)
 
 
 def carry_out(job, tell):

@@ -1,5 +1,7 @@
 """``lastgood init``."""
 
+from typing import Annotated
+
 import typer
 
 from lastgood.cli.output import styled
@@ -8,12 +10,22 @@ from lastgood.cli.session import Session
 __all__ = ["init"]
 
 
-def init(context: typer.Context) -> None:
+def init(
+    context: typer.Context,
+    objects: Annotated[
+        str,
+        typer.Option(
+            "--objects",
+            metavar="URL",
+            help="Keep the objects at s3://bucket/prefix, gs://…, az://… or file:///directory; config.toml remembers it.",
+        ),
+    ] = "",
+) -> None:
     """Make a data directory: database, objects and config.toml. Harmless if it exists."""
     from lastgood.engine.open import init_data_directory
 
     session = Session.of(context)
-    made = init_data_directory(session.data)
+    made = init_data_directory(session.data, objects_url=objects)
     if session.as_json:
         session.out.json({"data": str(session.data.resolve()), "made": made})
         return

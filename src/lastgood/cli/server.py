@@ -18,6 +18,14 @@ def server(
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 takes a free one.")
     ] = 5000,
+    objects: Annotated[
+        str,
+        typer.Option(
+            "--objects",
+            metavar="URL",
+            help="For a new data directory: where it keeps its objects, see lastgood init.",
+        ),
+    ] = "",
     ready_file: Annotated[
         Path | None,
         typer.Option("--ready-file", help="Written once it listens: JSON with url and pid."),
@@ -30,5 +38,9 @@ def server(
     from lastgood.api.server import serve_registry
 
     return serve_registry(
-        data=Session.of(context).data, host=host, port=port, ready_file=ready_file
+        data=Session.of(context).data,
+        objects_url=objects,
+        host=host,
+        port=port,
+        ready_file=ready_file,
     )

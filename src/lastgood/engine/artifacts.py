@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from lastgood.cas.local import LocalObjects, LocalWriter
+from lastgood.cas.port import ObjectWriter
 from lastgood.core.ids import Digest, digest_of_hex, parse_digest
 from lastgood.core.manifest import FileEntry, Manifest, decode_manifest
 from lastgood.engine.kernel import Kernel
@@ -131,10 +131,10 @@ def folder_of_uri(uri: str) -> str | None:
 class ArtifactWriter:
     """A file on its way in; nothing is visible before `commit`, leaving without it leaves no trace.
 
-    Use it as a context manager. `write` and `commit` touch the disk.
+    Use it as a context manager. `write` and `commit` touch the store.
     """
 
-    def __init__(self, artifacts: "Artifacts", path: str, writer: LocalWriter) -> None:
+    def __init__(self, artifacts: "Artifacts", path: str, writer: ObjectWriter) -> None:
         self._artifacts = artifacts
         self._path = path
         self._writer = writer
@@ -168,7 +168,7 @@ class Artifacts:
 
     def __init__(self, kernel: Kernel) -> None:
         self._database = kernel.database
-        self._objects: LocalObjects = kernel.objects
+        self._objects = kernel.objects
         self._clock = kernel.clock
         self._cached_manifest = lru_cache(maxsize=MANIFESTS_CACHED_MAX)(self._read_manifest)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lastgood.cas.local import LocalObjects
+from lastgood.cas.port import ObjectStore
 from lastgood.core.canonical import portable_number
 from lastgood.core.manifest import Code, DataInput, FileEntry, Manifest, Source
 from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_facts
@@ -31,7 +31,7 @@ class FreezeOrder:
 
 
 def freeze_manifest(
-    connection: Connection, objects: LocalObjects, order: FreezeOrder
+    connection: Connection, objects: ObjectStore, order: FreezeOrder
 ) -> tuple[Manifest, str]:
     """The manifest of the files, with all that the run and the files themselves say; and the run's user.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from lastgood.cas.local import LocalObjects
+from lastgood.cas.port import ObjectStore
 from lastgood.core.changes import Change
 from lastgood.core.commands import REASON_LENGTH_MAX, Caller
 from lastgood.core.ids import ModelName, OperationId, printable
@@ -53,7 +53,7 @@ class Kernel:
     """What every verb works with."""
 
     database: Database
-    objects: LocalObjects
+    objects: ObjectStore
     clock: Clock
     settings: Settings
     bell: Bell

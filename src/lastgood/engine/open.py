@@ -1,4 +1,4 @@
-"""A data directory and the engine over it: `lastgood.db`, `objects/`, `config.toml`.
+"""A data directory and the engine over it: `lastgood.db`, `config.toml`, and `objects/` or where those are instead.
 
 Several processes may work on one directory at once (the database sees to that); but only one of
 them may be a server, so that there is one address to find it at.
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from lastgood.cas.local import LocalObjects, sync_directory
+from lastgood.cas.local import sync_directory
+from lastgood.cas.select import check_url, open_objects
 from lastgood.engine.bell import Bell
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.registry import LocalRegistry
-from lastgood.engine.settings import DEFAULT_CONFIG, load_settings
-from lastgood.errors import NotFound, StoreUnavailable
+from lastgood.engine.settings import default_config, load_settings
+from lastgood.errors import InvalidInput, NotFound, StoreUnavailable
 from lastgood.store.clock import Clock, system_clock
 from lastgood.store.head import Head
 from lastgood.store.open import open_database
@@ -49,19 +50,32 @@ class Engine:
         self.close()
 
 
-def init_data_directory(data: Path) -> bool:
+def init_data_directory(data: Path, *, objects_url: str = "") -> bool:
     """Make a data directory; False if it is one already.
 
+    Args:
+        data: The directory.
+        objects_url: Where its objects shall be, noted in config.toml; empty: in the directory,
+            or where an existing config.toml says.
+
     Raises:
-        StoreUnavailable: it cannot be made or written.
+        InvalidInput: its objects are elsewhere already, or that is no URL for objects.
+        StoreUnavailable: it, or the place of the objects, cannot be made or written.
     """
-    if (data / DATABASE_NAME).is_file():
+    exists = (data / DATABASE_NAME).is_file()
+    config = data / CONFIG_NAME
+    if objects_url:
+        objects_url = check_url(objects_url)
+        if exists or config.exists():
+            _check_objects_stay(config, objects_url)
+    if exists:
         return False
+    if url := objects_url or load_settings(config).objects.url:
+        open_objects(url, check=True)  # before anything is made, so that a mistake leaves nothing
     try:
         data.mkdir(parents=True, exist_ok=True)
-        config = data / CONFIG_NAME
         if not config.exists():
-            config.write_text(DEFAULT_CONFIG, encoding="utf-8")
+            config.write_text(default_config(objects_url=objects_url), encoding="utf-8")
         for folder in (data, data.absolute().parent):  # their entries must survive a power cut too
             sync_directory(folder)
     except OSError as error:
@@ -70,6 +84,15 @@ def init_data_directory(data: Path) -> bool:
         ) from error
     open_database(data / DATABASE_NAME, now_ms=system_clock()).close()
     return True
+
+
+def _check_objects_stay(config: Path, objects_url: str) -> None:
+    noted = load_settings(config).objects.url.rstrip("/")
+    if noted != objects_url:
+        raise InvalidInput(
+            f"The objects of {config.parent} are {f'at {noted}' if noted else 'in it'}, not at {objects_url}",
+            hint=f"to move them, copy them and then set [objects] url in {config}",
+        )
 
 
 def open_engine(data: Path, *, clock: Clock = system_clock, synchronous: str = "FULL") -> Engine:
@@ -82,7 +105,7 @@ def open_engine(data: Path, *, clock: Clock = system_clock, synchronous: str = "
 
     Raises:
         NotFound: there is no data directory. StoreUnavailable: it cannot be used.
-        InvalidInput: its config.toml is wrong.
+        InvalidInput: its config.toml is wrong. NotSupported: its objects need a package that is missing.
     """
     if not (data / DATABASE_NAME).is_file():
         raise NotFound(
@@ -90,7 +113,7 @@ def open_engine(data: Path, *, clock: Clock = system_clock, synchronous: str = "
             hint=f"make one: lastgood init --data {data}",
         )
     settings = load_settings(data / CONFIG_NAME)
-    objects = LocalObjects(data / OBJECTS_NAME)
+    objects = open_objects(settings.objects.url or data / OBJECTS_NAME)
     database = open_database(data / DATABASE_NAME, synchronous=synchronous, now_ms=clock())
     kernel = Kernel(
         database=database,
@@ -115,7 +138,10 @@ class ServerLock:
         try:
             self._file: IO[str] = self._path.open("a+", encoding="utf-8")
         except OSError as error:
-            raise StoreUnavailable(f"{self._path} cannot be written: {error.strerror}") from error
+            raise StoreUnavailable(
+                f"{self._path} cannot be written: {error.strerror}",
+                hint="a server needs a directory it may write to: --data DIR",
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

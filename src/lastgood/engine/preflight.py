@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lastgood.cas.local import LocalObjects
+from lastgood.cas.port import ObjectStore
 from lastgood.core.ids import Digest
 from lastgood.core.manifest import FileEntry, Manifest, decode_manifest
 from lastgood.errors import IntegrityFailure, NotFound
@@ -12,7 +12,7 @@ __all__ = ["MANIFEST_SIZE_MAX", "read_manifest", "verify_files"]
 MANIFEST_SIZE_MAX = 64 * 2**20
 
 
-def read_manifest(objects: LocalObjects, digest: Digest) -> Manifest:
+def read_manifest(objects: ObjectStore, digest: Digest) -> Manifest:
     """The manifest with that digest, its bytes verified.
 
     Raises:
@@ -21,7 +21,7 @@ def read_manifest(objects: LocalObjects, digest: Digest) -> Manifest:
     return decode_manifest(objects.read_bytes(digest, size_max=MANIFEST_SIZE_MAX), digest=digest)
 
 
-def verify_files(objects: LocalObjects, files: Iterable[FileEntry], *, subject: str) -> None:
+def verify_files(objects: ObjectStore, files: Iterable[FileEntry], *, subject: str) -> None:
     """Read and hash every file.
 
     Raises:

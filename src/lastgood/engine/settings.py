@@ -8,11 +8,25 @@ import msgspec
 from lastgood.core.goodness import GoodRule
 from lastgood.errors import InvalidInput
 
-__all__ = ["DEFAULT_CONFIG", "Settings", "load_settings"]
+__all__ = ["ObjectsPlace", "Settings", "default_config", "load_settings"]
 
-DEFAULT_CONFIG = """\
+_HEAD = """\
 # Settings of this lastgood data directory. Every key shown is its default.
 
+"""
+_PLACE_HERE = """\
+# The objects are in the directory objects/ beside this file; or, if set when the data directory is made, in a bucket:
+# [objects]
+# url = "s3://bucket/prefix"
+
+"""
+_PLACE_ELSEWHERE = """\
+[objects]
+# Where the objects are. To move them, copy them first.
+url = "{url}"
+
+"""
+_RULES = """\
 [good]
 # A version earns `good` in an environment when every gateway that was ordered to serve it loaded it,
 # it answered at least this many requests there,
@@ -28,9 +42,23 @@ failure_share_max = 0.01
 """
 
 
+def default_config(*, objects_url: str) -> str:
+    """The text of a new ``config.toml``; the URL, checked, is empty if the objects are in the directory."""
+    place = _PLACE_ELSEWHERE.format(url=objects_url) if objects_url else _PLACE_HERE
+    return _HEAD + place + _RULES
+
+
+class ObjectsPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the objects are."""
+
+    url: str = ""
+    """Empty: in the data directory."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings."""
 
+    objects: ObjectsPlace = msgspec.field(default_factory=ObjectsPlace)
     good: GoodRule = msgspec.field(default_factory=GoodRule)
     environments: dict[str, GoodRule] = msgspec.field(default_factory=dict)
 

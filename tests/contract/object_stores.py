@@ -1,0 +1,138 @@
+"""The object stores that the contract runs over, each with a way to harm what it stores."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore, from_url
+
+from lastgood.cas.local import LocalObjects
+from lastgood.cas.remote import RemoteObjects
+from lastgood.cas.select import open_objects
+
+READY_TIMEOUT_S = 60.0
+BUCKET = "lastgood"
+KEY, SECRET = "contract-key", "contract-secret"
+
+
+class Local:
+    """`LocalObjects`."""
+
+    memory_max = 16 * 2**20  # for an object of any size
+
+    def __init__(self, root):
+        self.root = root
+        self.location = root
+        self.objects = LocalObjects(root)
+
+    def files(self):
+        return [file for file in self.root.rglob("*") if file.is_file()]
+
+    def alter(self, digest, change):
+        file = self.objects.path_of(digest)
+        file.chmod(0o644)
+        data = bytearray(file.read_bytes())
+        change(data)
+        file.write_bytes(data)
+
+    def remove(self, digest):
+        self.objects.path_of(digest).unlink()
+
+
+class Remote:
+    """`RemoteObjects` over any store that obstore knows."""
+
+    memory_max = 40 * 2**20  # three parts under way and one that fills
+
+    def __init__(self, bucket, *, objects, location=None):
+        self.bucket = bucket
+        self.objects = objects
+        self.location = location
+
+    def files(self):
+        return [meta["path"] for meta in obstore.list(self.bucket).collect()]
+
+    def alter(self, digest, change):
+        data = bytearray(obstore.get(self.bucket, _path(digest)).bytes())
+        change(data)
+        obstore.put(self.bucket, _path(digest), bytes(data))
+
+    def remove(self, digest):
+        obstore.delete(self.bucket, _path(digest))
+
+
+def in_folder(root):
+    """obstore's own directory store: another implementation behind the same port."""
+    bucket = LocalStore(root, mkdir=True)
+    return Remote(bucket, objects=RemoteObjects(bucket, name="folder"))
+
+
+def in_s3(prefix):
+    """A prefix of the gateway's bucket; the environment must lead there."""
+    url = f"s3://{BUCKET}/{prefix}"
+    bucket = from_url(
+        url, client_options={"allow_http": True}, config={"disable_bulk_delete": True}
+    )
+    return Remote(bucket, objects=open_objects(url, check=True), location=url)
+
+
+def environment(endpoint, *, secret=SECRET):
+    """The variables with which a process reaches the gateway."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": secret,
+    }
+
+
+@contextmanager
+def running_s3(folder):
+    """A real S3 server on this machine, with one bucket; yields its endpoint."""
+    juicefs = Path(sys.executable).parent / "juicefs"
+    meta = f"sqlite3://{folder}/meta.db"
+    volume = [juicefs, "format", meta, BUCKET, "--storage", "file", "--trash-days", "0"]
+    subprocess.run([*volume, "--bucket", f"{folder}/blocks/"], check=True, capture_output=True)
+    port = _free_port()
+    command = [juicefs, "gateway", meta, f"127.0.0.1:{port}", "--keep-etag", "--no-banner"]
+    command += ["--metrics", f"127.0.0.1:{_free_port()}", "--log", f"{folder}/gateway.log"]
+    command += ["--cache-dir", "memory", "--backup-meta", "0", "--no-usage-report"]
+    keys = {"MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET, "HOME": str(folder)}
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command, env=os.environ | keys, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_until_it_listens(process, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=READY_TIMEOUT_S)
+
+
+def _wait_until_it_listens(process, port):
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the S3 gateway did not start (exit code {process.poll()})")
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _path(digest):
+    hex_digits = digest.removeprefix("sha256:")
+    return f"sha256/{hex_digits[:2]}/{hex_digits[2:]}"
