@@ -6,11 +6,13 @@ Paths come from the client; `parse_artifact_path` decides what they may be.
 import asyncio
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
+from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -69,12 +71,22 @@ async def upload(request: MlflowRequest) -> Response:
     length = request.header(b"content-length")
     expected = int(length) if length.isdecimal() else None
     try:
-        with await run_in_threadpool(request.services.artifacts.open_writer, path) as writer:
+        async with _writer(request.services.artifacts, path) as writer:
             await _receive(request, writer, expected)
             await done(await run_in_threadpool(writer.commit))
     except ClientDisconnect:  # nobody is left to read an answer, and nothing was stored
         return Response(status_code=400)
     return Response(status_code=200)
+
+
+@asynccontextmanager
+async def _writer(artifacts: Artifacts, path: str) -> AsyncIterator[ArtifactWriter]:
+    writer = await run_in_threadpool(artifacts.open_writer, path)
+    try:
+        yield writer
+    finally:  # removing what was not committed may take a request to a bucket; also when cancelled
+        with CancelScope(shield=True):
+            await run_in_threadpool(writer.__exit__)
 
 
 async def _receive(request: MlflowRequest, writer: ArtifactWriter, expected: int | None) -> None:
