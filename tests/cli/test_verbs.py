@@ -14,6 +14,22 @@ def test_init_makes_a_data_directory_once(lastgood, tmp_path):
     assert "changed" in lastgood("init").out
 
 
+def test_init_notes_where_the_objects_are(lastgood, tmp_path, model):
+    assert lastgood("init", "--objects", f"file://{tmp_path}/big-disk").code == 0
+    assert lastgood("register", model, "--name", "churn").code == 0
+    assert lastgood("fsck", "--json").json["objects"] == 3
+    assert not (tmp_path / ".lastgood" / "objects").exists()
+    moved = lastgood("init", "--objects", "s3://bucket/elsewhere")
+    assert (moved.code, "big-disk" in moved.err) == (2, True)
+
+
+def test_init_refuses_what_is_no_place_for_objects(lastgood, tmp_path):
+    answer = lastgood("init", "--objects", "big-disk")
+    assert answer.code == 2
+    assert "s3://bucket/prefix" in answer.err
+    assert not (tmp_path / ".lastgood").exists()
+
+
 def test_without_a_data_directory_commands_say_how_to_make_one(lastgood, tmp_path):
     for arguments in (["list"], ["log"], ["fsck"], ["register", tmp_path, "--name", "m"]):
         answer = lastgood(*arguments)
