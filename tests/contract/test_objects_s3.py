@@ -291,3 +291,35 @@ def test_objects_in_a_bucket_are_the_files_of_a_directory(s3_store, tmp_path):
     assert list(s3_store.objects.digests()) == sorted(digests)
     for digest in digests:
         s3_store.objects.verify(digest)
+
+
+UPLOAD_AND_DIE = """
+import os, signal, sys
+from lastgood.cas import remote_writer
+from lastgood.cas.select import open_objects
+
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "before the copy":
+    remote_writer.RemoteWriter._publish = die
+with open_objects(sys.argv[1]).writer() as writer:
+    writer.write(bytes(20 * 2**20))
+    if sys.argv[2] == "in the middle":
+        die()
+    writer.commit()
+"""
+
+
+@pytest.mark.parametrize("moment", ["in the middle", "before the copy", "never"])
+def test_a_process_that_dies_while_it_uploads_leaves_no_object(s3_store, moment):
+    command = [sys.executable, "-c", UPLOAD_AND_DIE, s3_store.location, moment]
+    died = subprocess.run(command, check=False).returncode
+    stored = list(s3_store.objects.digests())
+    assert (died, len(stored)) == ((0, 1) if moment == "never" else (-9, 0))  # never: the control
+    digest = s3_store.objects.put_bytes(bytes(20 * 2**20))  # what was left is in nobody's way
+    assert s3_store.objects.verify(digest) == 20 * 2**20
+
+
+def test_a_server_with_a_place_that_it_may_not_use_does_not_start(command, s3_store, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+    answer = command("server", "--port", "0", "--objects", s3_store.location, code=1)
+    assert "access denied" in answer["error"]["message"]
