@@ -11,7 +11,7 @@ from lastgood.errors import InvalidInput
 __all__ = ["ObjectsPlace", "Settings", "default_config", "load_settings"]
 
 _HEAD = """\
-# Settings of this lastgood data directory. Every key shown is its default.
+# Settings of this lastgood data directory. The rules shown are the defaults.
 
 """
 _PLACE_HERE = """\
