@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 
 from lastgood.core.commands import Caller, Promote, Register, Rollback
@@ -47,9 +49,12 @@ class Server:
                 raise RuntimeError("the server did not become ready")
             time.sleep(0.01)
         self.url = json.loads(ready.read_text())["url"]
+        # The first answer loads code; on a busy machine that takes longer than this server will live.
+        httpx.get(f"{self.url}/api/v1/models", timeout=READY_S).raise_for_status()
 
     def kill(self):
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(30)
 
 
