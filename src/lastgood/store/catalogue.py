@@ -13,6 +13,7 @@ from lastgood.errors import InvalidInput
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 from lastgood.store.schema import model_tags, models, refs, version_tags, versions
+from lastgood.store.statement import Statement
 from lastgood.store.tracking.clauses import NUMBERS, TEXTS, compare, has_entry, refuse
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
 
@@ -67,15 +68,17 @@ class CataloguePaging:
 _m, _v, _r, _t = models.c, versions.c, refs.c, version_tags.c
 _MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
 
-_aliased = (
+_aliased = Statement(
     sa.select(_m.name, *_v)
     .select_from(models)
     .join(refs, _r.model_id == _m.id)
     .join(versions, sa.and_(_v.model_id == _m.id, _v.version == _r.version))
     .where(_m.name == sa.bindparam("name"), _r.ref == sa.bindparam("ref"))
 )
-_tags_of_one = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
-    _t.model_id == sa.bindparam("model_id"), _t.version == sa.bindparam("version")
+_tags_of_one = Statement(
+    sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
+        _t.model_id == sa.bindparam("model_id"), _t.version == sa.bindparam("version")
+    )
 )
 _stages = sa.union_all(
     *(sa.select(sa.literal_column(f"'{s.value}'").label("stage")) for s in Stage)
@@ -94,9 +97,9 @@ _latest = (
     .join(_stages, sa.true())
     .join(versions, sa.and_(_v.model_id == _m.id, _v.version == _newest_of_stage))
 )
-_latest_of_one = _latest.where(_m.id == sa.bindparam("model_id"))
+_latest_of_one = Statement(_latest.where(_m.id == sa.bindparam("model_id")))
 _latest_of_many = _latest.where(_m.id.in_(sa.bindparam("ids", expanding=True)))
-_aliases_of_one = (
+_aliases_of_one = Statement(
     sa.select(_r.model_id, _r.ref, _r.version)
     .where(_r.model_id == sa.bindparam("model_id"), _r.alias.is_(True), _r.version.is_not(None))
     .order_by(_r.ref)
@@ -110,7 +113,7 @@ _aliases_of_many = (
     )
     .order_by(_r.ref)
 )
-_tags_of_models = sa.select(model_tags).where(
+_tags_of_models = sa.select(model_tags.c.model_id, model_tags.c.key, model_tags.c.value).where(
     model_tags.c.model_id.in_(sa.bindparam("ids", expanding=True))
 )
 _tags_of_versions = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
@@ -120,7 +123,7 @@ _tags_of_versions = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
 
 def aliased_version(connection: Connection, name: str, ref: str) -> VersionEntry | None:
     """The version that a ref of the model points to, in as few statements as there can be."""
-    row = connection.execute(_aliased, {"name": name, "ref": ref}).first()
+    row = _aliased.first(connection, {"name": name, "ref": ref})
     if row is None:
         return None
     return version_entries(connection, [(ModelName(row[0]), rows.version_from(row[1:]))])[0]
@@ -132,11 +135,12 @@ def model_entries(connection: Connection, found: Sequence[rows.ModelRow]) -> lis
     aliases = _aliases(connection, ids)
     latest: dict[int, list[rows.VersionRow]] = {}
     for row in _of_models(connection, _latest_of_one, _latest_of_many, ids):
-        latest.setdefault(row.model_id, []).append(rows.version_from(row))
+        version = rows.version_from(row)
+        latest.setdefault(version.model_id, []).append(version)
     tags: dict[int, dict[str, str]] = {}
     for chunk in _chunks(ids):
-        for row in connection.execute(_tags_of_models, {"ids": chunk}):
-            tags.setdefault(row.model_id, {})[row.key] = row.value
+        for model_id, key, value in connection.execute(_tags_of_models, {"ids": chunk}):
+            tags.setdefault(model_id, {})[key] = value
     named = [(row.name, version) for row in found for version in latest.get(row.id, ())]
     entries: dict[int, list[VersionEntry]] = {}
     for entry in _entries(connection, named, aliases):
@@ -146,7 +150,7 @@ def model_entries(connection: Connection, found: Sequence[rows.ModelRow]) -> lis
             row=row,
             tags=tags.get(row.id, {}),
             aliases=tuple(
-                (RefName(a.ref), VersionNumber(a.version)) for a in aliases.get(row.id, ())
+                (RefName(ref), VersionNumber(version)) for ref, version in aliases.get(row.id, ())
             ),
             latest=tuple(entries.get(row.id, ())),
         )
@@ -208,17 +212,17 @@ def search_versions(
 def _entries(
     connection: Connection,
     found: Sequence[tuple[ModelName, rows.VersionRow]],
-    aliases: dict[int, list[Any]],
+    aliases: dict[int, list[tuple[str, int]]],
 ) -> list[VersionEntry]:
     tags: dict[tuple[int, int], dict[str, str]] = {}
-    for row in _rows_of_tags(
-        connection, [(version.model_id, version.version) for _, version in found]
+    for model_id, version, key, value in _rows_of_tags(
+        connection, [(row.model_id, row.version) for _, row in found]
     ):
-        tags.setdefault((row.model_id, row.version), {})[row.key] = row.value
+        tags.setdefault((model_id, version), {})[key] = value
     naming: dict[tuple[int, int], list[RefName]] = {}
     for model_id, named in aliases.items():
-        for alias in named:
-            naming.setdefault((model_id, alias.version), []).append(RefName(alias.ref))
+        for ref, version in named:
+            naming.setdefault((model_id, version), []).append(RefName(ref))
     return [
         VersionEntry(
             model=name,
@@ -232,25 +236,28 @@ def _entries(
 
 def _rows_of_tags(connection: Connection, keys: Sequence[tuple[int, int]]) -> Iterator[Any]:
     if len(keys) == 1:  # see `_of_models`
-        yield from connection.execute(_tags_of_one, {"model_id": keys[0][0], "version": keys[0][1]})
+        model_id, version = keys[0]
+        yield from _tags_of_one.all(connection, {"model_id": model_id, "version": version})
         return
     for chunk in _chunks(keys):
         yield from connection.execute(_tags_of_versions, {"keys": chunk})
 
 
-def _aliases(connection: Connection, model_ids: Sequence[int]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
-    for row in _of_models(connection, _aliases_of_one, _aliases_of_many, model_ids):
-        found.setdefault(row.model_id, []).append(row)
+def _aliases(connection: Connection, model_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
+    found: dict[int, list[tuple[str, int]]] = {}
+    for model_id, ref, version in _of_models(
+        connection, _aliases_of_one, _aliases_of_many, model_ids
+    ):
+        found.setdefault(model_id, []).append((ref, version))
     return found
 
 
 def _of_models(
-    connection: Connection, one: sa.Select[Any], many: sa.Select[Any], ids: Sequence[int]
+    connection: Connection, one: Statement, many: sa.Select[Any], ids: Sequence[int]
 ) -> Iterator[Any]:
     distinct = list(dict.fromkeys(ids))
     if len(distinct) == 1:  # a list of one costs SQLAlchemy more than the statement itself
-        yield from connection.execute(one, {"model_id": distinct[0]})
+        yield from one.all(connection, {"model_id": distinct[0]})
         return
     for chunk in _chunks(distinct):
         yield from connection.execute(many, {"ids": chunk})

@@ -26,6 +26,7 @@ from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
 from lastgood.store import projections
 from lastgood.store.database import Connection
 from lastgood.store.schema import history, models, operation_streams, operations, ref_moves
+from lastgood.store.statement import Statement
 
 __all__ = [
     "append",
@@ -44,11 +45,15 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_MAX = 1000
 
 _o = operations.c
-_newest = sa.select(_o.seq, _o.hash, _o.at_ms).order_by(_o.seq.desc()).limit(1)
-_head = sa.select(sa.func.max(operation_streams.c.seq)).where(
-    operation_streams.c.stream == sa.bindparam("stream")
+_insert = Statement(operations.insert())
+_insert_streams = Statement(operation_streams.insert(), ("stream", "seq"))
+_newest = Statement(sa.select(_o.seq, _o.hash, _o.at_ms).order_by(_o.seq.desc()).limit(1))
+_head = Statement(
+    sa.select(sa.func.max(operation_streams.c.seq)).where(
+        operation_streams.c.stream == sa.bindparam("stream")
+    )
 )
-_by_key = sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key"))
+_by_key = Statement(sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key")))
 
 
 def append(
@@ -73,17 +78,15 @@ def append(
             )
     if len(act.idempotency_key) > IDEMPOTENCY_KEY_LENGTH_MAX:
         raise InvalidInput(f"An idempotency key may have {IDEMPOTENCY_KEY_LENGTH_MAX} characters")
-    last = tx.execute(_newest).first()
-    seq, previous, last_ms = (
-        (last.seq + 1, Digest(last.hash), last.at_ms) if last else (1, GENESIS, 0)
-    )
+    last = _newest.first(tx)
+    seq, previous, last_ms = (last[0] + 1, Digest(last[1]), last[2]) if last else (1, GENESIS, 0)
     streams = [stream_of(act.model)]
     streams += [stream_of(c.after) for c in act.changes if isinstance(c, ModelRenamed)]
     operation, body = seal(
         act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams)
     )
-    tx.execute(
-        operations.insert(),
+    _insert.run(
+        tx,
         {
             "seq": seq,
             "id": operation.id,
@@ -94,31 +97,31 @@ def append(
             "idempotency_key": act.idempotency_key or None,
         },
     )
-    tx.execute(operation_streams.insert(), [{"stream": s, "seq": seq} for s in streams])
+    _insert_streams.run_many(tx, [(stream, seq) for stream in streams])
     projections.apply(tx, operation)
     return operation
 
 
 def head_of(connection: Connection, stream: str) -> int:
     """The position of the stream's newest operation; 0 if it has none."""
-    return connection.execute(_head, {"stream": stream}).scalar() or 0
+    return _head.scalar(connection, {"stream": stream}) or 0
 
 
 def newest(connection: Connection) -> tuple[int, Digest]:
     """Position and hash of the newest operation of all; (0, GENESIS) for an empty log."""
-    row = connection.execute(_newest).first()
-    return (row.seq, Digest(row.hash)) if row else (0, GENESIS)
+    row = _newest.first(connection)
+    return (row[0], Digest(row[1])) if row else (0, GENESIS)
 
 
 def newest_ms(connection: Connection) -> Instant:
     """The time of the newest operation; 0 for an empty log."""
-    row = connection.execute(_newest).first()
-    return Instant(row.at_ms if row else 0)
+    row = _newest.first(connection)
+    return Instant(row[2] if row else 0)
 
 
 def by_idempotency_key(connection: Connection, key: str) -> Operation | None:
     """The operation that this key already made, if it did."""
-    body = connection.execute(_by_key, {"key": key}).scalar()
+    body = _by_key.scalar(connection, {"key": key})
     return decode_operation(body) if body is not None else None
 
 

@@ -1,7 +1,7 @@
 """Observations: what gateways reported. Written in batches, never mixed with operations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import sqlalchemy as sa
 
@@ -9,6 +9,7 @@ from lastgood.core.ids import Digest, GatewayId, Instant, RefName, VersionNumber
 from lastgood.core.observations import GatewayReport, Receipt, SlotEvent, Traffic
 from lastgood.store.database import Connection
 from lastgood.store.schema import gateways, receipts, slot_events, traffic
+from lastgood.store.statement import Row, Statement
 
 __all__ = [
     "EventRow",
@@ -66,9 +67,9 @@ class TrafficSum:
     last_ms: Instant
 
 
-_g, _e, _t = gateways.c, slot_events.c, traffic.c
-_gateway = sa.select(_g.last_batch).where(_g.gateway == sa.bindparam("gateway"))
-_update_gateway = (
+_g, _e, _t, _r = gateways.c, slot_events.c, traffic.c, receipts.c
+_gateway = Statement(sa.select(_g.last_batch).where(_g.gateway == sa.bindparam("gateway")))
+_update_gateway = Statement(
     gateways.update()
     .where(_g.gateway == sa.bindparam("gateway_"))
     .values(
@@ -85,7 +86,7 @@ _traffic_key = sa.and_(
         for name in ("model_id", "ref", "seq", "version", "gateway", "minute_ms")
     )
 )
-_add_traffic = (
+_add_traffic = Statement(
     traffic.update()
     .where(_traffic_key)
     .values(
@@ -99,7 +100,38 @@ _add_traffic = (
         ),
     )
 )
-_known_receipt = sa.select(receipts.c.id).where(receipts.c.request_id == sa.bindparam("request_id"))
+_insert_gateway = Statement(gateways.insert())
+_EVENT = ("gateway", "at_ms", "kind", "model_id", "ref", "version", "digest", "seq", "detail")
+_insert_events = Statement(slot_events.insert(), _EVENT)
+_insert_traffic = Statement(traffic.insert())
+_RECEIPT = tuple(field.name for field in fields(Receipt))
+_insert_receipts = Statement(receipts.insert(), [*_RECEIPT, "gateway"])
+_known_receipt = Statement(sa.select(_r.id).where(_r.request_id == sa.bindparam("request_id")))
+_newest_receipt = Statement(sa.select(sa.func.max(_r.id)))
+_prune_receipts = Statement(receipts.delete().where(_r.id <= sa.bindparam("oldest")))
+_gateways = Statement(sa.select(_g.gateway, _g.host, _g.url, _g.last_seen_ms, _g.last_batch))
+_followed = Statement(
+    sa.select(_e.ref)
+    .where(_e.model_id == sa.bindparam("model_id"), _e.kind == "following")
+    .distinct()
+)
+_sums = Statement(
+    sa.select(
+        _t.seq,
+        _t.version,
+        sa.func.sum(_t.requests),
+        sa.func.sum(_t.failures),
+        sa.func.min(_t.first_ms),
+        sa.func.max(_t.last_ms),
+    )
+    .where(_t.model_id == sa.bindparam("model_id"), _t.ref == sa.bindparam("ref"))
+    .group_by(_t.seq, _t.version)
+)
+_receipt_of = Statement(
+    sa.select(_r.gateway, *(_r[name] for name in _RECEIPT)).where(
+        _r.request_id == sa.bindparam("request_id")
+    )
+)
 
 
 def record(
@@ -113,15 +145,14 @@ def record(
         model_ids: The ids of the models it names; items of other models are left out.
         now: The registry's time: a gateway's sign of life does not depend on its own clock.
     """
-    known = tx.execute(_gateway, {"gateway": report.gateway}).scalar()
+    known = _gateway.scalar(tx, {"gateway": report.gateway})
     if known is not None and report.batch and report.batch <= known:
         return False
     _see(tx, report, known=known, now=now)
     events = [
         _event(report.gateway, e, model_ids[e.model]) for e in report.events if e.model in model_ids
     ]
-    if events:
-        tx.execute(slot_events.insert(), events)
+    _insert_events.run_many(tx, events)
     for item in report.traffic:
         if item.model in model_ids and item.requests > 0:
             _add(tx, report.gateway, item, model_ids[item.model])
@@ -140,7 +171,7 @@ def _see(tx: Connection, report: GatewayReport, *, known: int | None, now: Insta
             "last_batch": report.batch,
             "receipts_dropped": report.receipts_dropped,
         }
-        tx.execute(gateways.insert(), row)
+        _insert_gateway.run(tx, row)
         return
     values = {
         "gateway_": report.gateway,
@@ -150,21 +181,21 @@ def _see(tx: Connection, report: GatewayReport, *, known: int | None, now: Insta
         "last_batch_": max(known, report.batch),
         "dropped_": report.receipts_dropped,
     }
-    tx.execute(_update_gateway, values)
+    _update_gateway.run(tx, values)
 
 
-def _event(gateway: GatewayId, event: SlotEvent, model_id: int) -> dict[str, object]:
-    return {
-        "gateway": gateway,
-        "at_ms": event.at_ms,
-        "kind": event.kind,
-        "model_id": model_id,
-        "ref": event.ref,
-        "version": event.version,
-        "digest": event.digest,
-        "seq": event.seq,
-        "detail": event.detail,
-    }
+def _event(gateway: GatewayId, event: SlotEvent, model_id: int) -> Row:
+    return (
+        gateway,
+        event.at_ms,
+        event.kind,
+        model_id,
+        event.ref,
+        event.version,
+        event.digest,
+        event.seq,
+        event.detail,
+    )
 
 
 def _add(tx: Connection, gateway: GatewayId, item: Traffic, model_id: int) -> None:
@@ -183,7 +214,7 @@ def _add(tx: Connection, gateway: GatewayId, item: Traffic, model_id: int) -> No
         "first_": item.from_ms,
         "last_": item.to_ms,
     }
-    if tx.execute(_add_traffic, added).rowcount == 0:
+    if _add_traffic.run(tx, added) == 0:
         row = {
             **key,
             "digest": item.digest,
@@ -192,32 +223,29 @@ def _add(tx: Connection, gateway: GatewayId, item: Traffic, model_id: int) -> No
             "requests": item.requests,
             "failures": item.failures,
         }
-        tx.execute(traffic.insert(), row)
+        _insert_traffic.run(tx, row)
 
 
 def _store_receipts(tx: Connection, gateway: GatewayId, items: Sequence[Receipt]) -> None:
-    rows: dict[str, dict[str, object]] = {}
+    rows: dict[str, Row] = {}
     for item in items:
         # A client may send the same request id twice; the first answer keeps it.
         if (
             item.request_id not in rows
-            and tx.execute(_known_receipt, {"request_id": item.request_id}).first() is None
+            and _known_receipt.first(tx, {"request_id": item.request_id}) is None
         ):
-            rows[item.request_id] = {**asdict(item), "gateway": gateway}
+            rows[item.request_id] = (*(getattr(item, name) for name in _RECEIPT), gateway)
     if not rows:
         return
-    tx.execute(receipts.insert(), list(rows.values()))
-    newest = tx.execute(sa.select(sa.func.max(receipts.c.id))).scalar() or 0
+    _insert_receipts.run_many(tx, list(rows.values()))
+    newest = _newest_receipt.scalar(tx) or 0
     if newest // PRUNE_EVERY != (newest - len(rows)) // PRUNE_EVERY:
-        tx.execute(receipts.delete().where(receipts.c.id <= newest - RECEIPTS_KEPT))
+        _prune_receipts.run(tx, {"oldest": newest - RECEIPTS_KEPT})
 
 
 def gateway_rows(connection: Connection) -> dict[GatewayId, GatewayRow]:
     """All gateways ever heard of."""
-    rows = connection.execute(
-        sa.select(_g.gateway, _g.host, _g.url, _g.last_seen_ms, _g.last_batch)
-    )
-    return {row.gateway: GatewayRow(*row) for row in rows}
+    return {row[0]: GatewayRow(*row) for row in _gateways.all(connection)}
 
 
 def events_of(
@@ -246,43 +274,23 @@ def events_of(
     return [EventRow(*row) for row in reversed(connection.execute(query).all())]
 
 
-_followed = (
-    sa.select(_e.ref)
-    .where(_e.model_id == sa.bindparam("model_id"), _e.kind == "following")
-    .distinct()
-)
-
-
 def followed_refs(connection: Connection, model_id: int) -> set[RefName]:
     """The refs of the model that a gateway ever followed."""
-    return set(connection.execute(_followed, {"model_id": model_id}).scalars())
+    return {row[0] for row in _followed.all(connection, {"model_id": model_id})}
 
 
 def traffic_sums(
     connection: Connection, model_id: int, ref: str
 ) -> dict[tuple[int, VersionNumber], TrafficSum]:
     """Requests per tenure (operation and version) of a ref, over all gateways."""
-    query = (
-        sa.select(
-            _t.seq,
-            _t.version,
-            sa.func.sum(_t.requests),
-            sa.func.sum(_t.failures),
-            sa.func.min(_t.first_ms),
-            sa.func.max(_t.last_ms),
-        )
-        .where(_t.model_id == model_id, _t.ref == ref)
-        .group_by(_t.seq, _t.version)
-    )
-    return {(row[0], row[1]): TrafficSum(*row) for row in connection.execute(query)}
+    sums = _sums.all(connection, {"model_id": model_id, "ref": ref})
+    return {(row[0], row[1]): TrafficSum(*row) for row in sums}
 
 
 def receipt_of(connection: Connection, request_id: str) -> tuple[GatewayId, Receipt] | None:
     """The receipt of one request and the gateway that wrote it."""
-    row = connection.execute(sa.select(receipts).where(receipts.c.request_id == request_id)).first()
+    row = _receipt_of.first(connection, {"request_id": request_id})
     if row is None:
         return None
-    fields = dict(row._mapping)  # noqa: SLF001 - public API of Row, underscored against clashes with column names
-    del fields["id"]
-    gateway = fields.pop("gateway")
-    return gateway, Receipt(**fields)
+    gateway, *values = row
+    return gateway, Receipt(**dict(zip(_RECEIPT, values, strict=True)))

@@ -40,23 +40,24 @@ from lastgood.store.schema import (
     version_tags,
     versions,
 )
+from lastgood.store.statement import Statement
 
 __all__ = ["apply", "clear", "dump", "folded"]
 
-_model_id = sa.select(models.c.id).where(models.c.name == sa.bindparam("name"))
-_touch_model = (
+_model_id = Statement(sa.select(models.c.id).where(models.c.name == sa.bindparam("name")))
+_touch_model = Statement(
     models.update()
     .where(models.c.id == sa.bindparam("id_"))
     .values(changed_ms=sa.bindparam("changed_ms_"))
 )
-_touch_version = (
+_touch_version = Statement(
     versions.update()
     .where(
         versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
     )
     .values(changed_ms=sa.bindparam("changed_ms_"))
 )
-_set_stage = (
+_set_stage = Statement(
     versions.update()
     .where(
         versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
@@ -64,10 +65,55 @@ _set_stage = (
     .values(stage=sa.bindparam("stage_"), changed_ms=sa.bindparam("changed_ms_"))
 )
 _one_ref = (refs.c.model_id == sa.bindparam("id_"), refs.c.ref == sa.bindparam("ref_"))
-_forget_ref = refs.delete().where(*_one_ref)
-_set_alias = refs.update().where(*_one_ref).values(alias=sa.bindparam("alias_"))
-_insert_ref = refs.insert()
-_insert_move = ref_moves.insert()
+_forget_ref = Statement(refs.delete().where(*_one_ref))
+_set_alias = Statement(refs.update().where(*_one_ref).values(alias=sa.bindparam("alias_")))
+_insert_ref = Statement(refs.insert())
+_insert_move = Statement(ref_moves.insert())
+_insert_model = Statement(models.insert())
+_insert_version = Statement(versions.insert())
+_insert_history = Statement(history.insert(), ("model_id", "seq"))
+_insert_model_tag = Statement(model_tags.insert(), ("model_id", "key", "value"))
+_insert_version_tag = Statement(version_tags.insert(), ("model_id", "version", "key", "value"))
+_insert_hold = Statement(holds.insert())
+_insert_mark = Statement(marks.insert())
+_delete_model_tag = Statement(
+    model_tags.delete().where(
+        model_tags.c.model_id == sa.bindparam("id_"), model_tags.c.key == sa.bindparam("key_")
+    )
+)
+_delete_version_tag = Statement(
+    version_tags.delete().where(
+        version_tags.c.model_id == sa.bindparam("id_"),
+        version_tags.c.version == sa.bindparam("version_"),
+        version_tags.c.key == sa.bindparam("key_"),
+    )
+)
+_last_number = Statement(
+    sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
+)
+_insert_number = Statement(numbering.insert())
+_raise_number = Statement(
+    numbering.update()
+    .where(numbering.c.name == sa.bindparam("name_"))
+    .values(last=sa.bindparam("last_"))
+)
+_rename = Statement(
+    models.update()
+    .where(models.c.id == sa.bindparam("id_"))
+    .values(name=sa.bindparam("name_"), folded=sa.bindparam("folded_"))
+)
+_describe_model = Statement(
+    models.update()
+    .where(models.c.id == sa.bindparam("id_"))
+    .values(description=sa.bindparam("description_"))
+)
+_describe_version = Statement(
+    versions.update()
+    .where(
+        versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
+    )
+    .values(description=sa.bindparam("description_"), changed_ms=sa.bindparam("changed_ms_"))
+)
 # Deleting a model takes everything of it from view; history stays, because the log stays.
 _OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags)
 _OF_A_VERSION = (holds, marks, version_tags)
@@ -85,11 +131,9 @@ def apply(tx: Connection, operation: Operation) -> None:
         if handler is not None:
             handler(tx, model_id, change, operation)
         if not isinstance(change, ModelDeleted):
-            tx.execute(_touch_model, {"id_": model_id, "changed_ms_": operation.at_ms})
+            _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
     if touched:
-        tx.execute(
-            history.insert(), [{"model_id": i, "seq": operation.seq} for i in sorted(touched)]
-        )
+        _insert_history.run_many(tx, [(i, operation.seq) for i in sorted(touched)])
 
 
 def clear(tx: Connection) -> None:
@@ -112,7 +156,7 @@ def folded(name: str) -> str:
 
 
 def _id_of(tx: Connection, name: str) -> int:
-    model_id = tx.execute(_model_id, {"name": name}).scalar()
+    model_id = _model_id.scalar(tx, {"name": name})
     if model_id is None:
         raise IntegrityFailure(
             f"The log changes model '{name}', which it never made", hint="run: lastgood fsck"
@@ -121,8 +165,8 @@ def _id_of(tx: Connection, name: str) -> int:
 
 
 def _create_model(tx: Connection, change: ModelCreated, operation: Operation) -> None:
-    tx.execute(
-        models.insert(),
+    _insert_model.run(
+        tx,
         {
             "id": operation.seq,
             "name": change.model,
@@ -132,23 +176,14 @@ def _create_model(tx: Connection, change: ModelCreated, operation: Operation) ->
             "changed_ms": operation.at_ms,
         },
     )
-    for key, value in change.tags.items():
-        tx.execute(model_tags.insert(), {"model_id": operation.seq, "key": key, "value": value})
+    _insert_model_tag.run_many(tx, [(operation.seq, k, v) for k, v in change.tags.items()])
 
 
 def _rename_model(
     tx: Connection, model_id: int, change: ModelRenamed, _operation: Operation
 ) -> None:
-    tx.execute(
-        models.update()
-        .where(models.c.id == model_id)
-        .values(name=change.after, folded=folded(change.after))
-    )
-    last = (
-        tx.execute(sa.select(numbering.c.last).where(numbering.c.name == change.model)).scalar()
-        or 0
-    )
-    _raise_numbering(tx, change.after, last)
+    _rename.run(tx, {"id_": model_id, "name_": change.after, "folded_": folded(change.after)})
+    _raise_numbering(tx, change.after, _last_number.scalar(tx, {"name": change.model}) or 0)
 
 
 def _delete_model(
@@ -162,8 +197,8 @@ def _delete_model(
 def _register(
     tx: Connection, model_id: int, change: VersionRegistered, operation: Operation
 ) -> None:
-    tx.execute(
-        versions.insert(),
+    _insert_version.run(
+        tx,
         {
             "model_id": model_id,
             "version": change.version,
@@ -182,20 +217,18 @@ def _register(
             "seq": operation.seq,
         },
     )
-    for key, value in change.tags.items():
-        tx.execute(
-            version_tags.insert(),
-            {"model_id": model_id, "version": change.version, "key": key, "value": value},
-        )
+    _insert_version_tag.run_many(
+        tx, [(model_id, change.version, k, v) for k, v in change.tags.items()]
+    )
     _raise_numbering(tx, change.model, change.version)
 
 
 def _raise_numbering(tx: Connection, name: str, last: int) -> None:
-    known = tx.execute(sa.select(numbering.c.last).where(numbering.c.name == name)).scalar()
+    known = _last_number.scalar(tx, {"name": name})
     if known is None:
-        tx.execute(numbering.insert(), {"name": name, "last": last})
+        _insert_number.run(tx, {"name": name, "last": last})
     elif known < last:
-        tx.execute(numbering.update().where(numbering.c.name == name).values(last=last))
+        _raise_number.run(tx, {"name_": name, "last_": last})
 
 
 def _delete_version(
@@ -210,11 +243,11 @@ def _delete_version(
 def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operation) -> None:
     if change.before == change.after and change.before is not None:
         # It only became, or ceased to be, an alias: it stays where it is, moved by whom it was.
-        tx.execute(_set_alias, {"id_": model_id, "ref_": change.ref, "alias_": change.alias})
+        _set_alias.run(tx, {"id_": model_id, "ref_": change.ref, "alias_": change.alias})
         return
-    tx.execute(_forget_ref, {"id_": model_id, "ref_": change.ref})
-    tx.execute(
-        _insert_ref,
+    _forget_ref.run(tx, {"id_": model_id, "ref_": change.ref})
+    _insert_ref.run(
+        tx,
         {
             "model_id": model_id,
             "ref": change.ref,
@@ -224,8 +257,8 @@ def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operat
             "alias": change.alias,
         },
     )
-    tx.execute(
-        _insert_move,
+    _insert_move.run(
+        tx,
         {
             "model_id": model_id,
             "ref": change.ref,
@@ -240,8 +273,8 @@ def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operat
 def _change_stage(
     tx: Connection, model_id: int, change: StageChanged, operation: Operation
 ) -> None:
-    tx.execute(
-        _set_stage,
+    _set_stage.run(
+        tx,
         {
             "id_": model_id,
             "version_": change.version,
@@ -252,7 +285,7 @@ def _change_stage(
 
 
 def _place_hold(tx: Connection, model_id: int, change: HoldPlaced, operation: Operation) -> None:
-    tx.execute(holds.insert(), _judgement(model_id, change, operation))
+    _insert_hold.run(tx, _judgement(model_id, change, operation))
 
 
 def _release_hold(
@@ -264,9 +297,7 @@ def _release_hold(
 def _set_mark(tx: Connection, model_id: int, change: MarkSet, operation: Operation) -> None:
     tx.execute(_of(marks, model_id, change))
     if change.after != "none":
-        tx.execute(
-            marks.insert(), {**_judgement(model_id, change, operation), "value": change.after}
-        )
+        _insert_mark.run(tx, {**_judgement(model_id, change, operation), "value": change.after})
 
 
 def _of(table: sa.Table, model_id: int, change: HoldReleased | MarkSet) -> sa.Delete:
@@ -289,27 +320,30 @@ def _judgement(model_id: int, change: HoldPlaced | MarkSet, operation: Operation
 
 
 def _set_tag(tx: Connection, model_id: int, change: TagSet, operation: Operation) -> None:
-    key: dict[str, Any] = {"model_id": model_id, "key": change.key}
-    table = model_tags
-    if change.version is not None:
-        table, key["version"] = version_tags, change.version
-        tx.execute(
-            _touch_version,
-            {"id_": model_id, "version_": change.version, "changed_ms_": operation.at_ms},
-        )
-    tx.execute(table.delete().where(*(table.c[name] == value for name, value in key.items())))
+    if change.version is None:
+        _delete_model_tag.run(tx, {"id_": model_id, "key_": change.key})
+        if change.after is not None:
+            _insert_model_tag.run_many(tx, [(model_id, change.key, change.after)])
+        return
+    one = {"id_": model_id, "version_": change.version}
+    _touch_version.run(tx, {**one, "changed_ms_": operation.at_ms})
+    _delete_version_tag.run(tx, {**one, "key_": change.key})
     if change.after is not None:
-        tx.execute(table.insert(), {**key, "value": change.after})
+        _insert_version_tag.run_many(tx, [(model_id, change.version, change.key, change.after)])
 
 
 def _describe(tx: Connection, model_id: int, change: DescriptionSet, operation: Operation) -> None:
     if change.version is None:
-        tx.execute(models.update().where(models.c.id == model_id).values(description=change.after))
+        _describe_model.run(tx, {"id_": model_id, "description_": change.after})
         return
-    tx.execute(
-        versions.update()
-        .where(versions.c.model_id == model_id, versions.c.version == change.version)
-        .values(description=change.after, changed_ms=operation.at_ms)
+    _describe_version.run(
+        tx,
+        {
+            "id_": model_id,
+            "version_": change.version,
+            "description_": change.after,
+            "changed_ms_": operation.at_ms,
+        },
     )
 
 

@@ -21,6 +21,7 @@ from lastgood.store.schema import (
     version_tags,
     versions,
 )
+from lastgood.store.statement import Statement
 
 __all__ = [
     "HoldRow",
@@ -54,6 +55,9 @@ __all__ = [
     "versions_in_stage",
     "versions_of",
 ]
+
+
+FROM_A_RUN_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,41 +139,80 @@ class MarkRow:
     reason: str
 
 
-_m, _v, _r = models.c, versions.c, refs.c
+_m, _v, _r, _w = models.c, versions.c, refs.c, ref_moves.c
 _MODEL = (_m.id, _m.name, _m.description, _m.created_ms, _m.changed_ms)
 _VERSION = tuple(_v)
 _STAGE_AT = [column.name for column in _VERSION].index("stage")
 _REF = tuple(_r)
 
-_model_named = sa.select(*_MODEL).where(_m.name == sa.bindparam("name"))
-_model_alike = sa.select(*_MODEL).where(_m.folded == sa.bindparam("folded"))
-_version_of = sa.select(*_VERSION).where(
-    _v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version")
+_model_named = Statement(sa.select(*_MODEL).where(_m.name == sa.bindparam("name")))
+_model_alike = Statement(sa.select(*_MODEL).where(_m.folded == sa.bindparam("folded")))
+_version_of = Statement(
+    sa.select(*_VERSION).where(
+        _v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version")
+    )
 )
-_version_latest = (
+_version_latest = Statement(
     sa.select(*_VERSION)
     .where(_v.model_id == sa.bindparam("model_id"))
     .order_by(_v.version.desc())
     .limit(1)
 )
-_in_stage = (
+_stage = (
     sa.select(*_VERSION)
     .where(_v.model_id == sa.bindparam("model_id"), _v.stage == sa.bindparam("stage"))
     .order_by(_v.version.desc())
 )
-_latest_in_stage = _in_stage.limit(1)
-_ref_of = sa.select(*_REF).where(
-    _r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref")
+_in_stage = Statement(_stage)
+_latest_in_stage = Statement(_stage.limit(1))
+_ref_of = Statement(
+    sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref"))
 )
-_refs_of = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
-_tags_of_model = sa.select(model_tags.c.key, model_tags.c.value).where(
-    model_tags.c.model_id == sa.bindparam("model_id")
+_refs_of = Statement(
+    sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
 )
-_tags_of_version = sa.select(version_tags.c.key, version_tags.c.value).where(
-    version_tags.c.model_id == sa.bindparam("model_id"),
-    version_tags.c.version == sa.bindparam("version"),
+_tags_of_model = Statement(
+    sa.select(model_tags.c.key, model_tags.c.value).where(
+        model_tags.c.model_id == sa.bindparam("model_id")
+    )
 )
-_last_number = sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
+_tags_of_version = Statement(
+    sa.select(version_tags.c.key, version_tags.c.value).where(
+        version_tags.c.model_id == sa.bindparam("model_id"),
+        version_tags.c.version == sa.bindparam("version"),
+    )
+)
+_tags_of_versions = Statement(
+    sa.select(version_tags.c.version, version_tags.c.key, version_tags.c.value).where(
+        version_tags.c.model_id == sa.bindparam("model_id")
+    )
+)
+_models = Statement(sa.select(*_MODEL).order_by(_m.name))
+_versions_of = Statement(
+    sa.select(*_VERSION)
+    .where(_v.model_id == sa.bindparam("model_id"))
+    .order_by(_v.version.desc())
+    .limit(sa.bindparam("limit"))
+)
+_versions_from_run = Statement(
+    sa.select(_m.name, *_VERSION)
+    .join(models, _m.id == _v.model_id)
+    .where(_v.run_id == sa.bindparam("run_id"))
+    .order_by(_v.seq.desc())
+    .limit(FROM_A_RUN_MAX)
+)
+_count_versions = Statement(
+    sa.select(sa.func.count()).where(_v.model_id == sa.bindparam("model_id"))
+)
+_moves = sa.select(_w.seq, _w.before, _w.after, _w.at_ms).where(
+    _w.model_id == sa.bindparam("model_id"), _w.ref == sa.bindparam("ref")
+)
+_moves_of = Statement(_moves.order_by(_w.seq.desc()).limit(sa.bindparam("limit")))
+_move_at = Statement(_moves.where(_w.at_ms <= sa.bindparam("at")).order_by(_w.seq.desc()).limit(1))
+_next_move = Statement(_moves.where(_w.seq > sa.bindparam("seq")).order_by(_w.seq).limit(1))
+_last_number = Statement(
+    sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
+)
 _holds_cols = (
     holds.c.environment,
     holds.c.version,
@@ -178,7 +221,7 @@ _holds_cols = (
     holds.c.actor,
     holds.c.reason,
 )
-_holds_of = (
+_holds_of = Statement(
     sa.select(*_holds_cols)
     .where(holds.c.model_id == sa.bindparam("model_id"))
     .order_by(holds.c.seq)
@@ -192,6 +235,11 @@ _marks_cols = (
     marks.c.actor,
     marks.c.reason,
 )
+_marks_of = Statement(
+    sa.select(*_marks_cols)
+    .where(marks.c.model_id == sa.bindparam("model_id"))
+    .order_by(marks.c.seq)
+)
 
 
 def version_from(row: Sequence[Any]) -> VersionRow:
@@ -203,44 +251,42 @@ def version_from(row: Sequence[Any]) -> VersionRow:
 
 def model_named(connection: Connection, name: str) -> ModelRow | None:
     """The model of that name."""
-    row = connection.execute(_model_named, {"name": name}).first()
+    row = _model_named.first(connection, {"name": name})
     return ModelRow(*row) if row else None
 
 
 def model_named_alike(connection: Connection, name: str) -> ModelRow | None:
     """The model whose name is the same but for case."""
-    row = connection.execute(_model_alike, {"folded": folded(name)}).first()
+    row = _model_alike.first(connection, {"folded": folded(name)})
     return ModelRow(*row) if row else None
 
 
 def all_models(connection: Connection) -> list[ModelRow]:
     """All models, by name."""
-    return [ModelRow(*row) for row in connection.execute(sa.select(*_MODEL).order_by(_m.name))]
+    return [ModelRow(*row) for row in _models.all(connection)]
 
 
 def last_number(connection: Connection, name: str) -> int:
     """The highest version number ever given under that name."""
-    return connection.execute(_last_number, {"name": name}).scalar() or 0
+    return _last_number.scalar(connection, {"name": name}) or 0
 
 
 def version_of(connection: Connection, model_id: int, version: int) -> VersionRow | None:
     """One version."""
-    row = connection.execute(_version_of, {"model_id": model_id, "version": version}).first()
+    row = _version_of.first(connection, {"model_id": model_id, "version": version})
     return version_from(row) if row else None
 
 
 def version_latest(connection: Connection, model_id: int) -> VersionRow | None:
     """The version with the highest number."""
-    row = connection.execute(_version_latest, {"model_id": model_id}).first()
+    row = _version_latest.first(connection, {"model_id": model_id})
     return version_from(row) if row else None
 
 
 def versions_of(connection: Connection, model_id: int, *, limit: int = 100_000) -> list[VersionRow]:
     """Versions of a model, newest first."""
-    query = (
-        sa.select(*_VERSION).where(_v.model_id == model_id).order_by(_v.version.desc()).limit(limit)
-    )
-    return [version_from(row) for row in connection.execute(query)]
+    rows = _versions_of.all(connection, {"model_id": model_id, "limit": limit})
+    return [version_from(row) for row in rows]
 
 
 def versions_by_digest(connection: Connection, model_id: int, prefix: str) -> list[VersionRow]:
@@ -258,14 +304,7 @@ def versions_from_run(
     connection: Connection, run_id: RunId | str
 ) -> list[tuple[ModelName, VersionRow]]:
     """Versions registered from a run, newest first, with the names of their models."""
-    query = (
-        sa.select(_m.name, *_VERSION)
-        .join(models, _m.id == _v.model_id)
-        .where(_v.run_id == run_id)
-        .order_by(_v.seq.desc())
-        .limit(1000)
-    )
-    rows = connection.execute(query).all()
+    rows = _versions_from_run.all(connection, {"run_id": run_id})
     return [(ModelName(row[0]), version_from(row[1:])) for row in rows]
 
 
@@ -273,7 +312,7 @@ def versions_in_stage(connection: Connection, model_id: int, stage: Stage) -> li
     """Versions that carry the label, newest first."""
     return [
         version_from(r)
-        for r in connection.execute(_in_stage, {"model_id": model_id, "stage": stage.value})
+        for r in _in_stage.all(connection, {"model_id": model_id, "stage": stage.value})
     ]
 
 
@@ -283,9 +322,7 @@ def latest_per_stage(
     """The highest version of each stage; the cost does not depend on the number of versions."""
     found = []
     for stage in stages:
-        row = connection.execute(
-            _latest_in_stage, {"model_id": model_id, "stage": stage.value}
-        ).first()
+        row = _latest_in_stage.first(connection, {"model_id": model_id, "stage": stage.value})
         if row:
             found.append(version_from(row))
     return found
@@ -293,13 +330,13 @@ def latest_per_stage(
 
 def ref_of(connection: Connection, model_id: int, ref: str) -> RefRow | None:
     """One ref, even if it was unset."""
-    row = connection.execute(_ref_of, {"model_id": model_id, "ref": ref}).first()
+    row = _ref_of.first(connection, {"model_id": model_id, "ref": ref})
     return RefRow(*row) if row else None
 
 
 def refs_of(connection: Connection, model_id: int) -> list[RefRow]:
     """All refs of a model that point somewhere or did."""
-    return [RefRow(*row) for row in connection.execute(_refs_of, {"model_id": model_id})]
+    return [RefRow(*row) for row in _refs_of.all(connection, {"model_id": model_id})]
 
 
 def refs_to(connection: Connection, model_id: int, version: int) -> list[RefRow]:
@@ -311,77 +348,50 @@ def moves_of(
     connection: Connection, model_id: int, ref: str, *, limit: int = 10_000
 ) -> list[MoveRow]:
     """Moves of a ref, newest first."""
-    c = ref_moves.c
-    query = (
-        sa.select(c.seq, c.before, c.after, c.at_ms)
-        .where(c.model_id == model_id, c.ref == ref)
-        .order_by(c.seq.desc())
-        .limit(limit)
-    )
-    return [MoveRow(*row) for row in connection.execute(query)]
+    rows = _moves_of.all(connection, {"model_id": model_id, "ref": ref, "limit": limit})
+    return [MoveRow(*row) for row in rows]
 
 
 def move_at(connection: Connection, model_id: int, ref: str, at: Instant) -> MoveRow | None:
     """The move in force at that moment."""
-    c = ref_moves.c
-    query = (
-        sa.select(c.seq, c.before, c.after, c.at_ms)
-        .where(c.model_id == model_id, c.ref == ref, c.at_ms <= at)
-        .order_by(c.seq.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    row = _move_at.first(connection, {"model_id": model_id, "ref": ref, "at": at})
     return MoveRow(*row) if row else None
 
 
 def next_move(connection: Connection, model_id: int, ref: str, seq: int) -> MoveRow | None:
     """The first move of the ref after operation `seq`."""
-    c = ref_moves.c
-    query = (
-        sa.select(c.seq, c.before, c.after, c.at_ms)
-        .where(c.model_id == model_id, c.ref == ref, c.seq > seq)
-        .order_by(c.seq)
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    row = _next_move.first(connection, {"model_id": model_id, "ref": ref, "seq": seq})
     return MoveRow(*row) if row else None
 
 
 def count_versions(connection: Connection, model_id: int) -> int:
     """How many versions the model has."""
-    return connection.execute(
-        sa.select(sa.func.count()).where(_v.model_id == model_id)
-    ).scalar_one()
+    return int(_count_versions.scalar(connection, {"model_id": model_id}))
 
 
 def holds_of(connection: Connection, model_id: int) -> list[HoldRow]:
     """All holds on versions of the model, oldest first."""
-    return [HoldRow(*row) for row in connection.execute(_holds_of, {"model_id": model_id})]
+    return [HoldRow(*row) for row in _holds_of.all(connection, {"model_id": model_id})]
 
 
 def marks_of(connection: Connection, model_id: int) -> list[MarkRow]:
     """All judgements on versions of the model, oldest first."""
-    query = sa.select(*_marks_cols).where(marks.c.model_id == model_id).order_by(marks.c.seq)
-    return [MarkRow(*row) for row in connection.execute(query)]
+    return [MarkRow(*row) for row in _marks_of.all(connection, {"model_id": model_id})]
 
 
 def tags_of_model(connection: Connection, model_id: int) -> dict[str, str]:
     """Tags of a model."""
-    return {r.key: r.value for r in connection.execute(_tags_of_model, {"model_id": model_id})}
+    return dict(_tags_of_model.all(connection, {"model_id": model_id}))
 
 
 def tags_of_version(connection: Connection, model_id: int, version: int) -> dict[str, str]:
     """Tags of one version."""
-    rows = connection.execute(_tags_of_version, {"model_id": model_id, "version": version})
-    return {r.key: r.value for r in rows}
+    return dict(_tags_of_version.all(connection, {"model_id": model_id, "version": version}))
 
 
 def tags_of_versions(connection: Connection, model_id: int) -> dict[int, dict[str, str]]:
     """Tags of all versions of a model."""
-    c = version_tags.c
     found: dict[int, dict[str, str]] = {}
-    for row in connection.execute(
-        sa.select(c.version, c.key, c.value).where(c.model_id == model_id)
-    ):
-        found.setdefault(row.version, {})[row.key] = row.value
+    for version, key, value in _tags_of_versions.all(connection, {"model_id": model_id}):
+        found.setdefault(version, {})[key] = value
     return found

@@ -1,6 +1,7 @@
 """The log: order, compare-and-swap, idempotency, and a chain in which tampering shows."""
 
 import random
+import sqlite3
 
 import msgspec
 import pytest
@@ -97,7 +98,7 @@ def test_an_idempotency_key_finds_its_operation_and_cannot_be_used_again(append,
     first = append(act(created(), key="once"))
     assert database.read(lambda c: log.by_idempotency_key(c, "once")) == first
     assert database.read(lambda c: log.by_idempotency_key(c, "never")) is None
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(sqlite3.IntegrityError):
         append(act(moved(1), key="once"))
     with pytest.raises(InvalidInput):
         append(act(moved(1), key="k" * 129))

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import sqlite
 
 from lastgood.store.database import Connection
 from lastgood.store.schema import artifacts, versions
+from lastgood.store.statement import Statement
 
 __all__ = [
     "ArtifactRow",
@@ -40,20 +41,24 @@ _start: sa.BindParameter[str] = sa.bindparam("start")
 _end: sa.BindParameter[str] = sa.bindparam("end_")
 _path: sa.BindParameter[str] = sa.bindparam("path")
 _insert = sqlite.insert(artifacts)
-_put = _insert.on_conflict_do_update(
-    index_elements=["path"],
-    set_={name: _insert.excluded[name] for name in ("digest", "size", "changed_ms")},
+_put = Statement(
+    _insert.on_conflict_do_update(
+        index_elements=["path"],
+        set_={name: _insert.excluded[name] for name in ("digest", "size", "changed_ms")},
+    )
 )
-_at = sa.select(*_ROW).where(_c.path == _path)
-_in = sa.select(*_ROW).where(_c.parent == sa.bindparam("parent")).order_by(_c.path)
-_under = sa.select(*_ROW).where(_c.path >= _start, _c.path < _end).order_by(_c.path)
-_any_under = sa.select(_c.path).where(_c.path >= _start, _c.path < _end).limit(1)
+_at = Statement(sa.select(*_ROW).where(_c.path == _path))
+_in = Statement(sa.select(*_ROW).where(_c.parent == sa.bindparam("parent")).order_by(_c.path))
+_under = Statement(sa.select(*_ROW).where(_c.path >= _start, _c.path < _end).order_by(_c.path))
+_any_under = Statement(sa.select(_c.path).where(_c.path >= _start, _c.path < _end).limit(1))
 _any_of = sa.select(_c.path).where(_c.path.in_(sa.bindparam("paths", expanding=True))).limit(1)
-_next_parent = sa.select(sa.func.min(_c.parent)).where(_c.parent >= _start, _c.parent < _end)
-_remove = artifacts.delete().where(
-    sa.or_(_c.path == _path, sa.and_(_c.path >= _start, _c.path < _end))
+_next_parent = Statement(
+    sa.select(sa.func.min(_c.parent)).where(_c.parent >= _start, _c.parent < _end)
 )
-_registered = (
+_remove = Statement(
+    artifacts.delete().where(sa.or_(_c.path == _path, sa.and_(_c.path >= _start, _c.path < _end)))
+)
+_registered = Statement(
     sa.select(versions.c.version).where(versions.c.digest == sa.bindparam("digest")).limit(1)
 )
 
@@ -71,23 +76,23 @@ def put_artifact(tx: Connection, row: ArtifactRow, *, now_ms: int) -> None:
         "digest": row.digest,
         "size": row.size,
     }
-    tx.execute(_put, {**values, "changed_ms": now_ms})
+    _put.run(tx, {**values, "changed_ms": now_ms})
 
 
 def artifact_at(connection: Connection, path: str) -> ArtifactRow | None:
     """The file of that path."""
-    row = connection.execute(_at, {"path": path}).first()
+    row = _at.first(connection, {"path": path})
     return ArtifactRow(*row) if row else None
 
 
 def artifacts_in(connection: Connection, folder: str) -> list[ArtifactRow]:
     """The files directly in the folder, by name."""
-    return [ArtifactRow(*row) for row in connection.execute(_in, {"parent": folder})]
+    return [ArtifactRow(*row) for row in _in.all(connection, {"parent": folder})]
 
 
 def artifacts_under(connection: Connection, folder: str) -> list[ArtifactRow]:
     """All files in the folder and its subfolders, by path."""
-    return [ArtifactRow(*row) for row in connection.execute(_under, _range(folder))]
+    return [ArtifactRow(*row) for row in _under.all(connection, _range(folder))]
 
 
 def folders_in(connection: Connection, folder: str) -> list[str]:
@@ -99,9 +104,7 @@ def folders_in(connection: Connection, folder: str) -> list[str]:
     # Every path sorts between these two, so that the root is a range like any other folder.
     start, end = (prefix, _range(folder)["end_"]) if folder else ("\x01", "\U0010ffff")
     names: set[str] = set()
-    while (
-        found := connection.execute(_next_parent, {"start": start, "end_": end}).scalar()
-    ) is not None:
+    while (found := _next_parent.scalar(connection, {"start": start, "end_": end})) is not None:
         name, inside, _ = str(found)[len(prefix) :].partition("/")
         names.add(name)
         # 'd-2' sorts between 'd' and 'd/x': from 'd' step just one further, from 'd/x' step over all inside d.
@@ -113,17 +116,18 @@ def taken_by_another_kind(connection: Connection, path: str) -> str | None:
     """A file where `path` needs a folder, or one inside of `path`, if there is one."""
     folders = _folders_above(path)
     file = connection.execute(_any_of, {"paths": folders}).scalar() if folders else None
-    return file or connection.execute(_any_under, _range(path)).scalar()
+    inside: str | None = _any_under.scalar(connection, _range(path))
+    return file or inside
 
 
 def remove_tree(tx: Connection, path: str) -> int:
     """Forget the file of that path, or all files in the folder of that path; how many."""
-    return tx.execute(_remove, {"path": path, **_range(path)}).rowcount
+    return _remove.run(tx, {"path": path, **_range(path)})
 
 
 def is_registered(connection: Connection, digest: str) -> bool:
     """Whether some version has this manifest."""
-    return connection.execute(_registered, {"digest": digest}).first() is not None
+    return _registered.first(connection, {"digest": digest}) is not None
 
 
 def _range(folder: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 from lastgood.core.tracking import Experiment
 from lastgood.store.database import Connection
 from lastgood.store.schema import experiment_tags, experiments
+from lastgood.store.statement import Statement
 
 __all__ = [
     "EXPERIMENT_COLUMNS",
@@ -28,14 +29,17 @@ IDS_PER_QUERY = 500
 EXPERIMENT_COLUMNS = tuple(experiments.c)
 _FIELDS = tuple(column.name for column in EXPERIMENT_COLUMNS)
 _c, _t = experiments.c, experiment_tags.c
-_of = sa.select(*EXPERIMENT_COLUMNS).where(_c.id == sa.bindparam("id"))
-_named = sa.select(*EXPERIMENT_COLUMNS).where(_c.name == sa.bindparam("name"))
-_place_of = sa.select(_c.artifact_location, _c.lifecycle).where(_c.id == sa.bindparam("id"))
-_last_id = sa.select(sa.func.max(_c.id))
+_of = Statement(sa.select(*EXPERIMENT_COLUMNS).where(_c.id == sa.bindparam("id")))
+_named = Statement(sa.select(*EXPERIMENT_COLUMNS).where(_c.name == sa.bindparam("name")))
+_place_of = Statement(
+    sa.select(_c.artifact_location, _c.lifecycle).where(_c.id == sa.bindparam("id"))
+)
+_add = Statement(experiments.insert())
+_last_id = Statement(sa.select(sa.func.max(_c.id)))
 _tags_of = sa.select(_t.experiment_id, _t.key, _t.value).where(
     _t.experiment_id.in_(sa.bindparam("ids", expanding=True))
 )
-_update = (
+_update = Statement(
     experiments.update()
     .where(_c.id == sa.bindparam("id_"))
     .values(
@@ -45,29 +49,34 @@ _update = (
     )
 )
 _tag_insert = sqlite.insert(experiment_tags)
-_set_tag = _tag_insert.on_conflict_do_update(
-    index_elements=["experiment_id", "key"], set_={"value": _tag_insert.excluded.value}
+_set_tag = Statement(
+    _tag_insert.on_conflict_do_update(
+        index_elements=["experiment_id", "key"], set_={"value": _tag_insert.excluded.value}
+    ),
+    ("experiment_id", "key", "value"),
 )
-_remove_tag = experiment_tags.delete().where(
-    _t.experiment_id == sa.bindparam("id_"), _t.key == sa.bindparam("key_")
+_remove_tag = Statement(
+    experiment_tags.delete().where(
+        _t.experiment_id == sa.bindparam("id_"), _t.key == sa.bindparam("key_")
+    )
 )
 
 
 def experiment_of(connection: Connection, experiment_id: int) -> Experiment | None:
     """The experiment of that id, deleted or not."""
-    row = connection.execute(_of, {"id": experiment_id}).first()
+    row = _of.first(connection, {"id": experiment_id})
     return experiments_from(connection, [row])[0] if row else None
 
 
 def experiment_named(connection: Connection, name: str) -> Experiment | None:
     """The experiment of that name, deleted or not."""
-    row = connection.execute(_named, {"name": name}).first()
+    row = _named.first(connection, {"name": name})
     return experiments_from(connection, [row])[0] if row else None
 
 
 def place_of(connection: Connection, experiment_id: int) -> tuple[str, str] | None:
     """Artifact location and lifecycle: all that a new run needs to know."""
-    row = connection.execute(_place_of, {"id": experiment_id}).first()
+    row = _place_of.first(connection, {"id": experiment_id})
     return (row[0], row[1]) if row else None
 
 
@@ -85,19 +94,19 @@ def experiments_from(connection: Connection, rows: Sequence[Sequence[Any]]) -> l
 
 def next_experiment_id(tx: Connection) -> int:
     """An id that no experiment has."""
-    return int(tx.execute(_last_id).scalar() or 0) + 1
+    return int(_last_id.scalar(tx) or 0) + 1
 
 
 def add_experiment(tx: Connection, experiment: Experiment) -> None:
     """Store a new experiment with its tags."""
-    tx.execute(experiments.insert(), {name: getattr(experiment, name) for name in _FIELDS})
+    _add.run(tx, {name: getattr(experiment, name) for name in _FIELDS})
     set_experiment_tags(tx, experiment.id, experiment.tags)
 
 
 def update_experiment(tx: Connection, experiment: Experiment) -> None:
     """Store name, lifecycle and time of change."""
-    tx.execute(
-        _update,
+    _update.run(
+        tx,
         {
             "id_": experiment.id,
             "name_": experiment.name,
@@ -109,13 +118,9 @@ def update_experiment(tx: Connection, experiment: Experiment) -> None:
 
 def set_experiment_tags(tx: Connection, experiment_id: int, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    if tags:
-        tx.execute(
-            _set_tag,
-            [{"experiment_id": experiment_id, "key": k, "value": v} for k, v in tags.items()],
-        )
+    _set_tag.run_many(tx, [(experiment_id, k, v) for k, v in tags.items()])
 
 
 def remove_experiment_tag(tx: Connection, experiment_id: int, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return tx.execute(_remove_tag, {"id_": experiment_id, "key_": key}).rowcount > 0
+    return _remove_tag.run(tx, {"id_": experiment_id, "key_": key}) > 0

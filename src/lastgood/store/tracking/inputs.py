@@ -9,18 +9,23 @@ from sqlalchemy.dialects import sqlite
 from lastgood.core.tracking import DatasetInput, ModelLink
 from lastgood.store.database import Connection
 from lastgood.store.schema import datasets, run_datasets, run_models
+from lastgood.store.statement import Statement
 
 __all__ = ["add_dataset_inputs", "add_model_links"]
 
 _d = datasets.c
-_add_dataset = sqlite.insert(datasets).on_conflict_do_nothing()
-_dataset_id = sa.select(_d.id).where(
-    _d.experiment_id == sa.bindparam("experiment_id"),
-    _d.name == sa.bindparam("name"),
-    _d.digest == sa.bindparam("digest"),
+_DATASET = ("experiment_id", "name", "digest", "source_type", "source", "schema", "profile")
+_add_dataset = Statement(sqlite.insert(datasets).on_conflict_do_nothing(), _DATASET)
+_dataset_id = Statement(
+    sa.select(_d.id).where(
+        _d.experiment_id == sa.bindparam("experiment_id"),
+        _d.name == sa.bindparam("name"),
+        _d.digest == sa.bindparam("digest"),
+    )
 )
-_link_dataset = sqlite.insert(run_datasets).on_conflict_do_nothing()
-_link_model = sqlite.insert(run_models).on_conflict_do_nothing()
+_link_dataset = Statement(sqlite.insert(run_datasets).on_conflict_do_nothing())
+_LINK = ("run_id", "direction", "model_id", "step")
+_link_model = Statement(sqlite.insert(run_models).on_conflict_do_nothing(), _LINK)
 
 
 def add_dataset_inputs(
@@ -36,19 +41,14 @@ def add_dataset_inputs(
             "schema": dataset.schema,
             "profile": dataset.profile,
         }
-        tx.execute(_add_dataset, identity | described)
-        dataset_id = tx.execute(_dataset_id, identity).scalar_one()
+        _add_dataset.run(tx, identity | described)
+        dataset_id = _dataset_id.scalar(tx, identity)
         tags = msgspec.json.encode(one.tags).decode()
-        tx.execute(_link_dataset, {"run_id": run_id, "dataset_id": dataset_id, "tags": tags})
+        _link_dataset.run(tx, {"run_id": run_id, "dataset_id": dataset_id, "tags": tags})
 
 
 def add_model_links(
     tx: Connection, run_id: str, direction: str, links: Iterable[ModelLink]
 ) -> None:
     """Link logged models to the run, as its ``input`` or ``output``."""
-    rows = [
-        {"run_id": run_id, "direction": direction, "model_id": x.model_id, "step": x.step}
-        for x in links
-    ]
-    if rows:
-        tx.execute(_link_model, rows)
+    _link_model.run_many(tx, [(run_id, direction, x.model_id, x.step) for x in links])

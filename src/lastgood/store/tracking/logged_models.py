@@ -14,6 +14,7 @@ from lastgood.store.schema import (
     logged_model_tags,
     logged_models,
 )
+from lastgood.store.statement import Statement
 
 __all__ = [
     "MODEL_COLUMNS",
@@ -32,7 +33,9 @@ _NAN = float("nan")
 MODEL_COLUMNS = tuple(logged_models.c)
 _FIELDS = tuple(column.name for column in MODEL_COLUMNS)
 _t, _p, _m = logged_model_tags.c, logged_model_params.c, logged_model_metrics.c
-_model_of = sa.select(*MODEL_COLUMNS).where(logged_models.c.model_id == sa.bindparam("model_id"))
+_model_of = Statement(
+    sa.select(*MODEL_COLUMNS).where(logged_models.c.model_id == sa.bindparam("model_id"))
+)
 _ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _tags_of = sa.select(_t.model_id, _t.key, _t.value).where(_t.model_id.in_(_ids))
 _params_of = sa.select(_p.model_id, _p.key, _p.value).where(_p.model_id.in_(_ids))
@@ -51,14 +54,22 @@ _metrics_of = (
     .where(_m.model_id.in_(_ids))
     .order_by(_m.model_id, _m.key, _m.at_ms, _m.step)
 )
+_add = Statement(logged_models.insert())
+_PAIR = ("model_id", "key", "value")
+_add_params = Statement(logged_model_params.insert(), _PAIR)
 _tag_insert = sqlite.insert(logged_model_tags)
-_set_tag = _tag_insert.on_conflict_do_update(
-    index_elements=["model_id", "key"], set_={"value": _tag_insert.excluded.value}
+_set_tag = Statement(
+    _tag_insert.on_conflict_do_update(
+        index_elements=["model_id", "key"], set_={"value": _tag_insert.excluded.value}
+    ),
+    _PAIR,
 )
-_remove_tag = logged_model_tags.delete().where(
-    _t.model_id == sa.bindparam("id_"), _t.key == sa.bindparam("key_")
+_remove_tag = Statement(
+    logged_model_tags.delete().where(
+        _t.model_id == sa.bindparam("id_"), _t.key == sa.bindparam("key_")
+    )
 )
-_set_state = (
+_set_state = Statement(
     logged_models.update()
     .where(logged_models.c.model_id == sa.bindparam("id_"))
     .values(
@@ -71,14 +82,14 @@ _set_state = (
 
 def add_model(tx: Connection, model: LoggedModel) -> None:
     """Store a new logged model with its first tags and parameters."""
-    tx.execute(logged_models.insert(), {name: getattr(model, name) for name in _FIELDS})
+    _add.run(tx, {name: getattr(model, name) for name in _FIELDS})
     set_model_tags(tx, model.model_id, model.tags)
     add_model_params(tx, model.model_id, model.params)
 
 
 def model_of(connection: Connection, model_id: str) -> LoggedModel | None:
     """The logged model of that id, deleted or not."""
-    row = connection.execute(_model_of, {"model_id": model_id}).first()
+    row = _model_of.first(connection, {"model_id": model_id})
     return models_from(connection, [row])[0] if row else None
 
 
@@ -111,28 +122,21 @@ def set_model_state(
     tx: Connection, model_id: str, *, status: str, lifecycle: str, now_ms: int
 ) -> None:
     """Store status and lifecycle."""
-    tx.execute(
-        _set_state, {"id_": model_id, "status_": status, "lifecycle_": lifecycle, "now_": now_ms}
+    _set_state.run(
+        tx, {"id_": model_id, "status_": status, "lifecycle_": lifecycle, "now_": now_ms}
     )
 
 
 def set_model_tags(tx: Connection, model_id: str, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    if tags:
-        tx.execute(
-            _set_tag, [{"model_id": model_id, "key": k, "value": v} for k, v in tags.items()]
-        )
+    _set_tag.run_many(tx, [(model_id, k, v) for k, v in tags.items()])
 
 
 def remove_model_tag(tx: Connection, model_id: str, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return tx.execute(_remove_tag, {"id_": model_id, "key_": key}).rowcount > 0
+    return _remove_tag.run(tx, {"id_": model_id, "key_": key}) > 0
 
 
 def add_model_params(tx: Connection, model_id: str, params: Mapping[str, str]) -> None:
     """Store parameters that the model does not have yet."""
-    if params:
-        tx.execute(
-            logged_model_params.insert(),
-            [{"model_id": model_id, "key": k, "value": v} for k, v in params.items()],
-        )
+    _add_params.run_many(tx, [(model_id, k, v) for k, v in params.items()])

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from lastgood.core.tracking import Metric
 from lastgood.store.database import Connection
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
-from lastgood.store.tracking.bulk import Bulk, Row
+from lastgood.store.statement import Row, Statement
 
 __all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
 
@@ -31,7 +31,7 @@ class HistoryPosition:
 
 # The same point again is the same fact: clients repeat requests whose answer got lost.
 _COLUMNS = ("run_id", "key", "at_ms", "step", "value", "is_nan")
-_add = Bulk(sqlite.insert(metrics).on_conflict_do_nothing(), _COLUMNS)
+_add = Statement(sqlite.insert(metrics).on_conflict_do_nothing(), _COLUMNS)
 _latest = sqlite.insert(latest_metrics)
 _new = _latest.excluded
 _overwrite_older = _latest.on_conflict_do_update(
@@ -40,39 +40,40 @@ _overwrite_older = _latest.on_conflict_do_update(
     where=sa.tuple_(_new.step, _new.at_ms, _new.value)
     > sa.tuple_(latest_metrics.c.step, latest_metrics.c.at_ms, latest_metrics.c.value),
 )
-_keep_latest = Bulk(_overwrite_older, _COLUMNS)
-_add_model = sqlite.insert(logged_model_metrics).on_conflict_do_nothing()
+_keep_latest = Statement(_overwrite_older, _COLUMNS)
+_OF_MODEL = ("model_id", "dataset_name", "dataset_digest")
+_add_model = Statement(
+    sqlite.insert(logged_model_metrics).on_conflict_do_nothing(), (*_COLUMNS, *_OF_MODEL)
+)
 _history = sa.select(_c.at_ms, _c.step, _c.value, _c.is_nan).where(
     _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")
 )
 _ORDER = (_c.at_ms, _c.step, _c.value, _c.is_nan)
-_history_page = _history.order_by(*_ORDER).limit(sa.bindparam("limit"))
-_history_after = _history_page.where(
-    sa.tuple_(*_ORDER) > sa.tuple_(*(sa.bindparam(f"after_{c.name}", type_=c.type) for c in _ORDER))
+_page = _history.order_by(*_ORDER).limit(sa.bindparam("limit"))
+_history_page = Statement(_page)
+_history_after = Statement(
+    _page.where(
+        sa.tuple_(*_ORDER)
+        > sa.tuple_(*(sa.bindparam(f"after_{c.name}", type_=c.type) for c in _ORDER))
+    )
 )
 
 
 def add_metrics(tx: Connection, run_id: str, points: Sequence[Metric]) -> None:
     """Store points; of each key the greatest (step, time, value) becomes its latest."""
-    rows = [(run_id, p.key, p.at_ms, p.step, *_nan_as_flag(p.value)) for p in points]
-    _add.run(tx, rows)
-    _keep_latest.run(tx, rows if len(rows) == 1 else _latest_of(rows))
+    rows = [_row(run_id, p) for p in points]
+    _add.run_many(tx, rows)
+    _keep_latest.run_many(tx, rows if len(rows) == 1 else _latest_of(rows))
 
 
 def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:
     """Store those points that name a logged model, as its metrics too."""
     rows = [
-        _row(run_id, p)
-        | {
-            "model_id": p.model_id,
-            "dataset_name": p.dataset_name,
-            "dataset_digest": p.dataset_digest,
-        }
+        (*_row(run_id, p), p.model_id, p.dataset_name, p.dataset_digest)
         for p in points
         if p.model_id
     ]
-    if rows:
-        tx.execute(_add_model, rows)
+    _add_model.run_many(tx, rows)
 
 
 def history(
@@ -94,20 +95,12 @@ def history(
             Metric(key, _NAN if is_nan else value, at_ms, step),
             HistoryPosition(at_ms, step, value, is_nan),
         )
-        for at_ms, step, value, is_nan in connection.execute(query, bound)
+        for at_ms, step, value, is_nan in query.all(connection, bound)
     ]
 
 
-def _row(run_id: str, point: Metric) -> dict[str, Any]:
-    value, is_nan = _nan_as_flag(point.value)
-    return {
-        "run_id": run_id,
-        "key": point.key,
-        "at_ms": point.at_ms,
-        "step": point.step,
-        "value": value,
-        "is_nan": is_nan,
-    }
+def _row(run_id: str, point: Metric) -> Row:
+    return (run_id, point.key, point.at_ms, point.step, *_nan_as_flag(point.value))
 
 
 def _latest_of(rows: Sequence[Row]) -> list[Row]:

@@ -18,7 +18,7 @@ from lastgood.store.schema import (
     run_tags,
     runs,
 )
-from lastgood.store.tracking.bulk import Bulk
+from lastgood.store.statement import Statement
 
 __all__ = [
     "RUN_COLUMNS",
@@ -42,18 +42,18 @@ _NAN = float("nan")
 
 RUN_COLUMNS = tuple(runs.c)
 _run_id: sa.BindParameter[str] = sa.bindparam("run_id")
-_run_of = sa.select(*RUN_COLUMNS).where(runs.c.run_id == _run_id)
-_set_lifecycle = (
+_run_of = Statement(sa.select(*RUN_COLUMNS).where(runs.c.run_id == _run_id))
+_set_lifecycle = Statement(
     runs.update()
     .where(runs.c.run_id == sa.bindparam("id_"))
     .values(lifecycle=sa.bindparam("lifecycle_"))
 )
-_set_lifecycle_of_experiment = (
+_set_lifecycle_of_experiment = Statement(
     runs.update()
     .where(runs.c.experiment_id == sa.bindparam("id_"))
     .values(lifecycle=sa.bindparam("lifecycle_"))
 )
-_update_run = (
+_update_run = Statement(
     runs.update()
     .where(runs.c.run_id == sa.bindparam("id_"))
     .values(
@@ -73,21 +73,23 @@ _RUN_COLUMNS = (
     "lifecycle",
     "artifact_uri",
 )
-_add_run = Bulk(runs.insert(), _RUN_COLUMNS)
-_set_tags = Bulk(
+_add_run = Statement(runs.insert(), _RUN_COLUMNS)
+_set_tags = Statement(
     _tag_insert.on_conflict_do_update(
         index_elements=["run_id", "key"], set_={"value": _tag_insert.excluded.value}
     ),
     _PAIR,
 )
-_add_params = Bulk(sqlite.insert(params).on_conflict_do_nothing(), _PAIR)
-_tag_of = sa.select(run_tags.c.value).where(
-    run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key")
+_add_params = Statement(sqlite.insert(params).on_conflict_do_nothing(), _PAIR)
+_tag_of = Statement(
+    sa.select(run_tags.c.value).where(
+        run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key")
+    )
 )
-_remove_tag = run_tags.delete().where(
-    run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key")
+_remove_tag = Statement(
+    run_tags.delete().where(run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key"))
 )
-_params_of = sa.select(params.c.key, params.c.value).where(params.c.run_id == _run_id)
+_params_of = Statement(sa.select(params.c.key, params.c.value).where(params.c.run_id == _run_id))
 
 
 def _part(
@@ -132,20 +134,20 @@ def _facts_query(ids: sa.BindParameter[Any], *, many: bool) -> sa.CompoundSelect
     )
 
 
-_facts_of_one = _facts_query(_run_id, many=False)
+_facts_of_one = Statement(_facts_query(_run_id, many=False))
 _facts_of_many = _facts_query(sa.bindparam("run_ids", expanding=True), many=True)
 
 
 def run_of(connection: Connection, run_id: str) -> Run | None:
     """The run of that id."""
-    row = connection.execute(_run_of, {"run_id": run_id}).first()
+    row = _run_of.first(connection, {"run_id": run_id})
     return Run(*row) if row else None
 
 
 def run_facts(connection: Connection, run_id: str) -> RunFacts:
     """What was logged to the run; nothing if there is no such run."""
     facts = RunFacts()
-    for row in connection.execute(_facts_of_one, {"run_id": run_id}).all():
+    for row in _facts_of_one.all(connection, {"run_id": run_id}):
         _collect(facts, row)
     return facts
 
@@ -180,49 +182,48 @@ def _collect(facts: RunFacts, row: Sequence[Any]) -> None:
 
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     """Store a new run with its first tags."""
-    _add_run.run(tx, [tuple(getattr(run, name) for name in _RUN_COLUMNS)])
+    _add_run.run_many(tx, [tuple(getattr(run, name) for name in _RUN_COLUMNS)])
     set_tags(tx, run.run_id, tags)
 
 
 def update_run(tx: Connection, run: Run) -> None:
     """Store the run's status, end and name."""
-    tx.execute(
-        _update_run,
-        {"id_": run.run_id, "status_": run.status, "end_ms_": run.end_ms, "name_": run.name},
+    _update_run.run(
+        tx, {"id_": run.run_id, "status_": run.status, "end_ms_": run.end_ms, "name_": run.name}
     )
 
 
 def set_lifecycle(tx: Connection, run_id: str, lifecycle: str) -> bool:
     """Delete or restore the run; whether there is such a run."""
-    return tx.execute(_set_lifecycle, {"id_": run_id, "lifecycle_": lifecycle}).rowcount > 0
+    return _set_lifecycle.run(tx, {"id_": run_id, "lifecycle_": lifecycle}) > 0
 
 
 def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: str) -> None:
     """Delete or restore all runs of an experiment."""
-    tx.execute(_set_lifecycle_of_experiment, {"id_": experiment_id, "lifecycle_": lifecycle})
+    _set_lifecycle_of_experiment.run(tx, {"id_": experiment_id, "lifecycle_": lifecycle})
 
 
 def set_tags(tx: Connection, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    _set_tags.run(tx, [(run_id, k, v) for k, v in tags.items()])
+    _set_tags.run_many(tx, [(run_id, k, v) for k, v in tags.items()])
 
 
 def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
     """The value of one tag."""
-    value = connection.execute(_tag_of, {"run_id": run_id, "key": key}).scalar()
+    value = _tag_of.scalar(connection, {"run_id": run_id, "key": key})
     return None if value is None else str(value)
 
 
 def remove_tag(tx: Connection, run_id: str, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return tx.execute(_remove_tag, {"run_id": run_id, "key": key}).rowcount > 0
+    return _remove_tag.run(tx, {"run_id": run_id, "key": key}) > 0
 
 
 def params_of(connection: Connection, run_id: str) -> dict[str, str]:
     """All parameters of the run."""
-    return {row[0]: row[1] for row in connection.execute(_params_of, {"run_id": run_id})}
+    return dict(_params_of.all(connection, {"run_id": run_id}))
 
 
 def add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> bool:
     """Store parameters; those that the run has already stay as they are. Whether all were new."""
-    return _add_params.run(tx, [(run_id, k, v) for k, v in wanted.items()]) == len(wanted)
+    return _add_params.run_many(tx, [(run_id, k, v) for k, v in wanted.items()]) == len(wanted)

@@ -11,9 +11,9 @@ from lastgood.core.tracking import Metric
 from lastgood.errors import InvalidInput
 from lastgood.store.open import open_database
 from lastgood.store.schema import metrics, run_tags
+from lastgood.store.statement import Statement
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking.artifacts import ArtifactRow, artifacts_under, folders_in, put_artifact
-from lastgood.store.tracking.bulk import Bulk
 from lastgood.store.tracking.clauses import NUMBERS, TEXTS, compare
 from lastgood.store.tracking.keyset import SortKey, behind, ordering
 
@@ -66,13 +66,14 @@ def test_a_token_with_the_wrong_number_of_values_is_refused(table):
         behind([SortKey(table.c.a, ascending=True)], [1, 2])
 
 
-def test_a_bulk_statement_notices_when_rows_would_be_bound_in_another_order(database):
-    right = Bulk(sqlite.insert(run_tags), ("run_id", "key", "value"))
-    wrong = Bulk(sqlite.insert(run_tags), ("value", "key", "run_id"))
-    assert database.write(lambda tx: right.run(tx, [("r", "k", "v")])).result() == 1
-    assert database.write(lambda tx: right.run(tx, [])).result() == 0
-    with pytest.raises(AssertionError):
-        database.write(lambda tx: wrong.run(tx, [("v", "k", "r2")])).result()
+def test_rows_are_bound_in_the_order_that_the_statement_names(database):
+    in_order = Statement(sqlite.insert(run_tags), ("run_id", "key", "value"))
+    turned = Statement(sqlite.insert(run_tags), ("value", "key", "run_id"))
+    assert database.write(lambda tx: in_order.run_many(tx, [("r", "k", "v")])).result() == 1
+    assert database.write(lambda tx: turned.run_many(tx, [("v", "k", "r2")])).result() == 1
+    assert database.write(lambda tx: in_order.run_many(tx, [])).result() == 0
+    stored = Statement(sa.select(run_tags.c.run_id, run_tags.c.value).order_by(run_tags.c.run_id))
+    assert database.read(stored.all) == [("r", "v"), ("r2", "v")]
 
 
 def test_a_metric_has_one_latest_value_however_it_arrives(database):
