@@ -1,5 +1,6 @@
 """Statements compiled once give what SQLAlchemy's own execution gives."""
 
+import pytest
 import sqlalchemy as sa
 
 from lastgood.store.schema import refs
@@ -26,19 +27,17 @@ def fill(database):
     assert database.write(unit).result() == [1, 1, 1]
 
 
-def test_rows_are_those_of_sqlalchemy_with_values_of_the_same_types(database):
+@pytest.mark.parametrize("model_id", [1, 2, 3])
+@pytest.mark.parametrize(
+    "clause", [BY_MODEL, BY_MODEL.limit(1), BY_MODEL.where(refs.c.alias.is_(True))]
+)
+def test_rows_are_those_of_sqlalchemy_with_values_of_the_same_types(database, clause, model_id):
     fill(database)
-    for statement in (BY_MODEL, BY_MODEL.limit(1), BY_MODEL.where(refs.c.alias.is_(True))):
-        for model_id in (1, 2, 3):
-            bound = {"model_id": model_id}
-            expected = [
-                tuple(r) for r in database.read(lambda c: c.execute(statement, bound).all())
-            ]
-            found = database.read(lambda c: Statement(statement).all(c, bound))
-            assert found == expected
-            assert [[type(v) for v in row] for row in found] == [
-                [type(v) for v in row] for row in expected
-            ]
+    bound = {"model_id": model_id}
+    expected = [tuple(row) for row in database.read(lambda c: c.execute(clause, bound).all())]
+    found = database.read(lambda c: Statement(clause).all(c, bound))
+    assert found == expected
+    assert [[type(v) for v in row] for row in found] == [[type(v) for v in r] for r in expected]
 
 
 def test_one_row_one_value_or_none(database):
