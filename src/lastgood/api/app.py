@@ -17,6 +17,7 @@ from lastgood.api.errors import (
     broke_off,
     internal_error,
     no_such_endpoint,
+    no_workspaces,
     refused_as_text,
     too_large,
     wrong_method,
@@ -24,10 +25,12 @@ from lastgood.api.errors import (
 from lastgood.api.limits import (
     check_came_from_here,
     check_json,
+    header_of,
     read_body,
 )
 from lastgood.api.mlflow.answers import Answers
-from lastgood.api.mlflow.routes import Endpoint, mlflow_routes
+from lastgood.api.mlflow.left_out import family_of
+from lastgood.api.mlflow.routes import SERVER_INFO_PATH, Endpoint, mlflow_routes
 from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
 from lastgood.api.services import Services
 from lastgood.errors import (
@@ -46,6 +49,8 @@ WATCHES = f"{NATIVE}/target/"
 """Gateways wait here for a ref to move, up to a minute each."""
 OPEN_PATHS = frozenset({"/health", "/version"})
 """Answered whatever the Host header says: load balancers and probes ask by address."""
+ANY_WORKSPACE = frozenset({"/version", SERVER_INFO_PATH})
+"""Answered also to who names a workspace: this is where clients learn that there are none."""
 
 # What a user uploaded must never run as a page of this server.
 _SAFE_HEADERS = (
@@ -126,8 +131,11 @@ class App:
             await refused_as_text(f"{error.message} ({error.hint})")(scope, receive, send)
             return
         if found := self._routes.find(method, path):
+            if path not in ANY_WORKSPACE and header_of(scope, b"x-mlflow-workspace").strip():
+                await no_workspaces()(scope, receive, send)
+                return
             await self._protocol(found, scope, receive, send)
-        elif _is_native(path):
+        elif _is_native(path) and family_of(path) is None:
             await self._serve_native(scope, receive, send)
         elif methods := self._routes.methods(path):
             await wrong_method(method, path, methods)(scope, receive, send)

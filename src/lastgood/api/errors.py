@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from lastgood.api.mlflow.left_out import family_of
 from lastgood.api.mlflow.wire import JsonReply
 from lastgood.core.ids import printable
 from lastgood.errors import LastgoodError, TooLarge
@@ -15,6 +16,7 @@ __all__ = [
     "broke_off",
     "internal_error",
     "no_such_endpoint",
+    "no_workspaces",
     "refused_as_text",
     "too_large",
     "wrong_method",
@@ -22,27 +24,21 @@ __all__ = [
 
 _log = logging.getLogger("lastgood.api")
 
-# Parts of MLflow's protocol that this server leaves out; its clients go on without them.
-_LEFT_OUT = {
-    "traces": "tracing",
-    "webhooks": "webhooks",
-    "gateway": "the AI gateway",
-    "scorers": "scorers",
-    "datasets": "evaluation datasets",
-    "workspaces": "workspaces",
-    "assessments": "assessments",
-    "prompt-optimization": "prompt optimization",
-    "jobs": "jobs",
-    "users": "user management",
-    "roles": "role management",
-}
-
 
 def no_such_endpoint(method: str, path: str) -> Response:
-    """404 in the form on which MLflow's clients try their fallbacks."""
-    words = [_LEFT_OUT[part] for part in path.split("/")[:6] if part in _LEFT_OUT]
-    what = f"lastgood does not offer MLflow's {words[0]}" if words else "There is no such endpoint"
-    return _error("ENDPOINT_NOT_FOUND", f"{what}: {printable(method)} {printable(path)}", 404)
+    """404 in the form on which MLflow's clients try their fallbacks; 501 for a part of MLflow that is left out."""
+    family = family_of(path)
+    if family is None:
+        message = f"There is no such endpoint: {printable(method)} {printable(path)}"
+        return _error("ENDPOINT_NOT_FOUND", message, 404)
+    code = "NOT_IMPLEMENTED" if family.status == 501 else "ENDPOINT_NOT_FOUND"
+    return _error(code, family.message, family.status)
+
+
+def no_workspaces() -> Response:
+    """400 for a request that names a workspace. MLflow answers 500, which its clients repeat for minutes."""
+    message = "Workspace APIs are not available: workspaces are not enabled on this server"
+    return _error("FEATURE_DISABLED", message, 400)
 
 
 def wrong_method(method: str, path: str, allowed: list[str]) -> Response:

@@ -9,6 +9,7 @@ import pytest
 
 from lastgood.api.app import create_app
 from lastgood.api.limits import JSON_BODY_MAX
+from lastgood.api.mlflow.left_out import FAMILIES
 from lastgood.api.mlflow.routes import Routes, mlflow_routes
 from lastgood.api.server import services_of
 
@@ -39,10 +40,9 @@ def test_the_name_that_web_pages_use_is_the_same_endpoint(api):
     "path",
     [
         "/api/2.0/mlflow/nothing",
-        "/api/2.0/mlflow/traces",
-        "/api/3.0/mlflow/traces/search",
-        "/api/2.0/mlflow/webhooks",
-        "/ajax-api/3.0/mlflow/gateway/endpoints/list",
+        "/api/2.0/mlflow/tracesandmore",
+        "/api/3.0/mlflow/workspaces",
+        "/ajax-api/3.0/mlflow/workspaces/default",
         "/api/9",
         "/api/2.0/mlflow/registered-models/get/",
     ],
@@ -51,6 +51,50 @@ def test_unknown_endpoints_answer_as_clients_expect(api, path):
     for method in ("GET", "POST"):
         answer = api.send(method, path)
         assert (answer.status_code, answer.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/2.0/mlflow/traces",
+        "/api/3.0/mlflow/traces/search",
+        "/ajax-api/3.0/mlflow/gateway/endpoints/list",
+        "/api/3.0/mlflow/jobs/5",
+        "/ajax-api/3.0/jobs",
+        "/v1/traces",
+        "/graphql",
+    ],
+)
+def test_what_is_left_out_says_so_with_a_status_that_no_client_repeats(api, path):
+    for method in ("GET", "POST", "DELETE"):
+        answer = api.send(method, path, content=b"\x0a\x00")
+        assert (answer.status_code, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+        assert answer.json()["message"].startswith("lastgood does not offer MLflow's ")
+
+
+def test_what_is_left_out_is_really_not_there():
+    for family in FAMILIES:
+        for path in family.paths:
+            assert not mlflow_routes().methods(path), path
+            assert not mlflow_routes().methods(f"{path}/x"), path
+
+
+def test_a_workspace_is_refused_but_where_clients_ask_whether_there_are_any(api):
+    named = {"x-mlflow-workspace": "team-a"}
+    answer = api.send("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0", headers=named)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "FEATURE_DISABLED")
+    assert (
+        api.send(
+            "PUT", "/api/2.0/mlflow-artifacts/artifacts/a/b", content=b"x", headers=named
+        ).status_code
+        == 400
+    )
+    for path in ("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info", "/version"):
+        assert api.send("GET", path, headers=named).status_code == 200
+    blank = {"x-mlflow-workspace": " "}
+    assert api.send(
+        "GET", "/api/2.0/mlflow/experiments/get?experiment_id=0", headers=blank
+    ).is_success
 
 
 def test_the_wrong_method_names_the_right_one(api):

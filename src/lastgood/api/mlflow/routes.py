@@ -14,15 +14,18 @@ from lastgood.api.mlflow import (
     metrics,
     registry,
     runs,
+    small_uploads,
+    summaries,
     versions,
 )
 from lastgood.api.mlflow.wire import Handler, JsonReply, MlflowRequest
 
-__all__ = ["MLFLOW_VERSION", "Endpoint", "Routes", "mlflow_routes"]
+__all__ = ["MLFLOW_VERSION", "SERVER_INFO_PATH", "Endpoint", "Routes", "mlflow_routes"]
 
 MLFLOW_VERSION = "3.17.2"
 """The MLflow whose protocol is spoken."""
 PREFIX = "/api/2.0/mlflow"
+SERVER_INFO_PATH = "/api/3.0/mlflow/server-info"
 _PARAMETER = re.compile(r"\{(?P<name>\w+)(?P<rest>:path)?\}")
 
 _REGISTRY_READS = frozenset(
@@ -113,14 +116,25 @@ def _pattern(path: str) -> re.Pattern[str]:
 def mlflow_routes() -> Routes:
     """All endpoints of the MLflow protocol that this server has."""
     routes = Routes()
-    for module in (experiments, runs, metrics, logged_models, artifacts, registry, versions):
+    modules = (
+        experiments,
+        runs,
+        metrics,
+        summaries,
+        logged_models,
+        artifacts,
+        registry,
+        versions,
+    )
+    for module in modules:
         routes.add(module.ROUTES, prefix=PREFIX)
     routes.add(artifacts.ARTIFACT_ROUTES, streams=True)
+    routes.add(small_uploads.UPLOAD_ROUTES, streams=True)
     routes.add(versions.ROOT_ROUTES)
     routes.add(
         {
             ("GET", "/version"): version,
-            ("GET", "/api/3.0/mlflow/server-info"): server_info,
+            ("GET", SERVER_INFO_PATH): server_info,
         }
     )
     return routes

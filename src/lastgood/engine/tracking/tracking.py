@@ -7,6 +7,7 @@ from lastgood.engine.tracking.experiments import Experiments
 from lastgood.engine.tracking.logged_models import LoggedModels, logged_model
 from lastgood.engine.tracking.runs import Runs, full_run
 from lastgood.engine.tracking.searches import Searches
+from lastgood.engine.tracking.summaries import Summaries
 from lastgood.store.database import Connection
 
 __all__ = ["Tracking"]
@@ -25,6 +26,7 @@ class Tracking:
         self.evidence = Evidence(kernel)
         self.logged_models = LoggedModels(kernel)
         self.searches = Searches(kernel)
+        self.summaries = Summaries(kernel)
 
     @staticmethod
     def run_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:
