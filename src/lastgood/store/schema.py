@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Float,
     Index,
     Integer,
@@ -22,7 +23,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["PROJECTIONS", "PROJECTION_VERSION", "metadata"]
+__all__ = ["HEAD_LENGTH", "PROJECTIONS", "PROJECTION_VERSION", "metadata"]
+
+HEAD_LENGTH = 200  # characters of a parameter or tag that are indexed
 
 metadata = MetaData()
 Big = BigInteger().with_variant(
@@ -235,8 +238,28 @@ runs = Table(
     Column("end_ms", Big),
     Column("lifecycle", String(16), nullable=False),
     Column("artifact_uri", Text, nullable=False),
-    Index("runs_by_start", "experiment_id", "start_ms", "run_id"),
+    # One per attribute that searches filter and sort by: they read their first page in order, however many runs
+    # there are. Lifecycle comes before, because a search shows what is deleted or what is not, hardly ever both.
+    Index("runs_by_start", "experiment_id", "lifecycle", "start_ms", "run_id"),
+    Index("runs_by_end", "experiment_id", "lifecycle", "end_ms", "start_ms", "run_id"),
+    Index("runs_by_status", "experiment_id", "lifecycle", "status", "start_ms", "run_id"),
+    Index("runs_by_name", "experiment_id", "lifecycle", "name", "start_ms", "run_id"),
+    Index("runs_by_user", "experiment_id", "lifecycle", "user_id", "start_ms", "run_id"),
 )
+
+
+def _of_run() -> tuple[Column[int], Column[int]]:
+    # What never changes about a run stands with what was logged to it, so that an index has the
+    # values of one experiment together, and equal values by the run's start.
+    return Column("experiment_id", Integer, nullable=False), Column("start_ms", Big, nullable=False)
+
+
+def _head() -> Column[str]:
+    # What is indexed of a value that may have thousands of characters.
+    return Column(
+        "head", String(HEAD_LENGTH), Computed(f"substr(value, 1, {HEAD_LENGTH})", persisted=True)
+    )
+
 
 run_tags = Table(
     "run_tags",
@@ -244,7 +267,10 @@ run_tags = Table(
     Column("run_id", String(32), nullable=False),
     Column("key", String(250), nullable=False),
     Column("value", Text, nullable=False),
+    *_of_run(),
+    _head(),
     PrimaryKeyConstraint("run_id", "key"),
+    Index("run_tags_by_value", "experiment_id", "key", "head", "start_ms", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -254,7 +280,10 @@ params = Table(
     Column("run_id", String(32), nullable=False),
     Column("key", String(250), nullable=False),
     Column("value", Text, nullable=False),
+    *_of_run(),
+    _head(),
     PrimaryKeyConstraint("run_id", "key"),
+    Index("params_by_value", "experiment_id", "key", "head", "start_ms", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -280,7 +309,17 @@ latest_metrics = Table(
     Column("step", Big, nullable=False),
     Column("value", Float, nullable=False),
     Column("is_nan", Boolean, nullable=False),
+    *_of_run(),
     PrimaryKeyConstraint("run_id", "key"),
+    Index(
+        "latest_metrics_by_value",
+        "experiment_id",
+        "key",
+        "is_nan",
+        "value",
+        "start_ms",
+        "run_id",
+    ),
     sqlite_with_rowid=False,
 )
 

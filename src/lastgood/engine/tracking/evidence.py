@@ -50,8 +50,7 @@ class Evidence:
         limits.check_metric(metric)
 
         def unit(tx: Connection) -> None:
-            active_run(tx, run_id)
-            metric_store.add_metrics(tx, run_id, (metric,))
+            metric_store.add_metrics(tx, active_run(tx, run_id), (metric,))
             metric_store.add_model_metrics(tx, run_id, (metric,))
 
         return self._database.write(unit)
@@ -66,8 +65,7 @@ class Evidence:
         checked = dict([limits.check_param(key, value)])
 
         def unit(tx: Connection) -> None:
-            active_run(tx, run_id)
-            _add_params(tx, run_id, checked)
+            _add_params(tx, active_run(tx, run_id), checked)
 
         return self._database.write(unit)
 
@@ -88,8 +86,8 @@ class Evidence:
 
         def unit(tx: Connection) -> None:
             run = active_run(tx, run_id)
-            _add_params(tx, run_id, params)
-            metric_store.add_metrics(tx, run_id, metrics)
+            _add_params(tx, run, params)
+            metric_store.add_metrics(tx, run, metrics)
             metric_store.add_model_metrics(tx, run_id, metrics)
             _set_tags(tx, run, tags)
 
@@ -133,14 +131,14 @@ class Evidence:
         description = _model_description(model_json)
 
         def unit(tx: Connection) -> None:
-            active_run(tx, run_id)
+            run = active_run(tx, run_id)
             before = run_store.tag_of(tx, run_id, LOGGED_MODELS_TAG) or "[]"
             try:
                 known = msgspec.json.decode(before, type=list[Any])
             except msgspec.MsgspecError:  # a user may have set the tag to anything
                 known = []
             value = msgspec.json.encode([*known, description][-MODEL_HISTORY_MAX:]).decode()
-            run_store.set_tags(tx, run_id, {LOGGED_MODELS_TAG: value})
+            run_store.set_tags(tx, run, {LOGGED_MODELS_TAG: value})
 
         return self._database.write(unit)
 
@@ -162,15 +160,15 @@ def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, 
     return batch.metrics, limits.unique_params(params), dict(tags)
 
 
-def _add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> None:
-    if not run_store.add_params(tx, run_id, wanted):
+def _add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
+    if not run_store.add_params(tx, run, wanted):
         # What was stored just now goes away again if this refuses.
-        known = run_store.params_of(tx, run_id)
-        limits.check_unchanged(known, wanted, owner=f"run ID='{run_id}'")
+        known = run_store.params_of(tx, run.run_id)
+        limits.check_unchanged(known, wanted, owner=f"run ID='{run.run_id}'")
 
 
 def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
-    run_store.set_tags(tx, run.run_id, tags)
+    run_store.set_tags(tx, run, tags)
     if name := tags.get(RUN_NAME_TAG):
         run_store.update_run(tx, replace(run, name=name))
 

@@ -133,7 +133,7 @@ class Runs:
             )
             store.update_run(tx, after)
             if update.name:
-                store.set_tags(tx, run_id, {RUN_NAME_TAG: update.name})
+                store.set_tags(tx, before, {RUN_NAME_TAG: update.name})
             return after
 
         return self._database.write(unit)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from lastgood.core.tracking import Metric
+from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
 from lastgood.store.statement import Row, Statement
@@ -40,7 +40,7 @@ _overwrite_older = _latest.on_conflict_do_update(
     where=sa.tuple_(_new.step, _new.at_ms, _new.value)
     > sa.tuple_(latest_metrics.c.step, latest_metrics.c.at_ms, latest_metrics.c.value),
 )
-_keep_latest = Statement(_overwrite_older, _COLUMNS)
+_keep_latest = Statement(_overwrite_older, (*_COLUMNS, "experiment_id", "start_ms"))
 _OF_MODEL = ("model_id", "dataset_name", "dataset_digest")
 _add_model = Statement(
     sqlite.insert(logged_model_metrics).on_conflict_do_nothing(), (*_COLUMNS, *_OF_MODEL)
@@ -59,11 +59,13 @@ _history_after = Statement(
 )
 
 
-def add_metrics(tx: Connection, run_id: str, points: Sequence[Metric]) -> None:
+def add_metrics(tx: Connection, run: Run, points: Sequence[Metric]) -> None:
     """Store points; of each key the greatest (step, time, value) becomes its latest."""
-    rows = [_row(run_id, p) for p in points]
+    rows = [_row(run.run_id, p) for p in points]
     _add.run_many(tx, rows)
-    _keep_latest.run_many(tx, rows if len(rows) == 1 else _latest_of(rows))
+    latest = rows if len(rows) == 1 else _latest_of(rows)
+    of_run = (run.experiment_id, run.start_ms)
+    _keep_latest.run_many(tx, [row + of_run for row in latest])
 
 
 def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:

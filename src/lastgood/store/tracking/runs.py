@@ -18,7 +18,7 @@ from lastgood.store.schema import (
     run_tags,
     runs,
 )
-from lastgood.store.statement import Statement
+from lastgood.store.statement import Row, Statement
 
 __all__ = [
     "RUN_COLUMNS",
@@ -61,7 +61,7 @@ _update_run = Statement(
     )
 )
 _tag_insert = sqlite.insert(run_tags)
-_PAIR = ("run_id", "key", "value")
+_PAIR = ("run_id", "key", "value", "experiment_id", "start_ms")
 _RUN_COLUMNS = (
     "run_id",
     "experiment_id",
@@ -183,7 +183,7 @@ def _collect(facts: RunFacts, row: Sequence[Any]) -> None:
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     """Store a new run with its first tags."""
     _add_run.run_many(tx, [tuple(getattr(run, name) for name in _RUN_COLUMNS)])
-    set_tags(tx, run.run_id, tags)
+    set_tags(tx, run, tags)
 
 
 def update_run(tx: Connection, run: Run) -> None:
@@ -203,9 +203,9 @@ def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: s
     _set_lifecycle_of_experiment.run(tx, {"id_": experiment_id, "lifecycle_": lifecycle})
 
 
-def set_tags(tx: Connection, run_id: str, tags: Mapping[str, str]) -> None:
+def set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    _set_tags.run_many(tx, [(run_id, k, v) for k, v in tags.items()])
+    _set_tags.run_many(tx, _pairs(run, tags))
 
 
 def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
@@ -224,6 +224,10 @@ def params_of(connection: Connection, run_id: str) -> dict[str, str]:
     return dict(_params_of.all(connection, {"run_id": run_id}))
 
 
-def add_params(tx: Connection, run_id: str, wanted: Mapping[str, str]) -> bool:
+def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> bool:
     """Store parameters; those that the run has already stay as they are. Whether all were new."""
-    return _add_params.run_many(tx, [(run_id, k, v) for k, v in wanted.items()]) == len(wanted)
+    return _add_params.run_many(tx, _pairs(run, wanted)) == len(wanted)
+
+
+def _pairs(run: Run, pairs: Mapping[str, str]) -> list[Row]:
+    return [(run.run_id, k, v, run.experiment_id, run.start_ms) for k, v in pairs.items()]

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from lastgood.core.filters import Clause
-from lastgood.core.tracking import Metric
+from lastgood.core.tracking import Metric, Run
 from lastgood.errors import InvalidInput
 from lastgood.store.open import open_database
-from lastgood.store.schema import metrics, run_tags
+from lastgood.store.schema import logged_model_tags, metrics, run_tags
 from lastgood.store.statement import Statement
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking.artifacts import ArtifactRow, artifacts_under, folders_in, put_artifact
@@ -67,12 +67,16 @@ def test_a_token_with_the_wrong_number_of_values_is_refused(table):
 
 
 def test_rows_are_bound_in_the_order_that_the_statement_names(database):
-    in_order = Statement(sqlite.insert(run_tags), ("run_id", "key", "value"))
-    turned = Statement(sqlite.insert(run_tags), ("value", "key", "run_id"))
+    in_order = Statement(sqlite.insert(logged_model_tags), ("model_id", "key", "value"))
+    turned = Statement(sqlite.insert(logged_model_tags), ("value", "key", "model_id"))
     assert database.write(lambda tx: in_order.run_many(tx, [("r", "k", "v")])).result() == 1
     assert database.write(lambda tx: turned.run_many(tx, [("v", "k", "r2")])).result() == 1
     assert database.write(lambda tx: in_order.run_many(tx, [])).result() == 0
-    stored = Statement(sa.select(run_tags.c.run_id, run_tags.c.value).order_by(run_tags.c.run_id))
+    stored = Statement(
+        sa.select(logged_model_tags.c.model_id, logged_model_tags.c.value).order_by(
+            logged_model_tags.c.model_id
+        )
+    )
     assert database.read(stored.all) == [("r", "v"), ("r2", "v")]
 
 
@@ -87,11 +91,13 @@ def test_a_metric_has_one_latest_value_however_it_arrives(database):
         run_id = f"run-{seed}"
         shuffled = random.Random(seed).sample(points, len(points))
 
-        def unit(tx, run_id=run_id, shuffled=shuffled):
-            metric_store.add_metrics(tx, run_id, shuffled[:3])
+        run = Run(run_id, 0, "name", "user", "RUNNING", 1, None, "active", "")
+
+        def unit(tx, run=run, shuffled=shuffled):
+            metric_store.add_metrics(tx, run, shuffled[:3])
             for point in shuffled[3:]:
-                metric_store.add_metrics(tx, run_id, [point])
-            metric_store.add_metrics(tx, run_id, shuffled)
+                metric_store.add_metrics(tx, run, [point])
+            metric_store.add_metrics(tx, run, shuffled)
 
         database.write(unit).result()
         count = sa.select(sa.func.count()).select_from(metrics).where(metrics.c.run_id == run_id)

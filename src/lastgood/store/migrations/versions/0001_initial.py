@@ -110,8 +110,16 @@ def upgrade() -> None:
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "latest_metrics_by_value",
+        "latest_metrics",
+        ["experiment_id", "key", "is_nan", "value", "start_ms", "run_id"],
+        unique=False,
     )
     op.create_table(
         "logged_model_metrics",
@@ -260,8 +268,22 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.String(length=250), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "head",
+            sa.String(length=200),
+            sa.Computed("substr(value, 1, 200)", persisted=True),
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "params_by_value",
+        "params",
+        ["experiment_id", "key", "head", "start_ms", "run_id"],
+        unique=False,
     )
     op.create_table(
         "receipts",
@@ -330,8 +352,22 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.String(length=250), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "head",
+            sa.String(length=200),
+            sa.Computed("substr(value, 1, 200)", persisted=True),
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "run_tags_by_value",
+        "run_tags",
+        ["experiment_id", "key", "head", "start_ms", "run_id"],
+        unique=False,
     )
     op.create_table(
         "runs",
@@ -346,7 +382,33 @@ def upgrade() -> None:
         sa.Column("artifact_uri", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("run_id"),
     )
-    op.create_index("runs_by_start", "runs", ["experiment_id", "start_ms", "run_id"], unique=False)
+    op.create_index(
+        "runs_by_end",
+        "runs",
+        ["experiment_id", "lifecycle", "end_ms", "start_ms", "run_id"],
+        unique=False,
+    )
+    op.create_index(
+        "runs_by_name",
+        "runs",
+        ["experiment_id", "lifecycle", "name", "start_ms", "run_id"],
+        unique=False,
+    )
+    op.create_index(
+        "runs_by_start", "runs", ["experiment_id", "lifecycle", "start_ms", "run_id"], unique=False
+    )
+    op.create_index(
+        "runs_by_status",
+        "runs",
+        ["experiment_id", "lifecycle", "status", "start_ms", "run_id"],
+        unique=False,
+    )
+    op.create_index(
+        "runs_by_user",
+        "runs",
+        ["experiment_id", "lifecycle", "user_id", "start_ms", "run_id"],
+        unique=False,
+    )
     op.create_table(
         "slot_events",
         sa.Column("id", sa.Integer(), nullable=False),
