@@ -10,14 +10,14 @@ from lastgood.store.database import Database
 
 __all__ = ["Bell"]
 
-LOOK_EVERY_S = 0.025  # how soon an operation of *another* process is noticed; our own ring at once
+LOOK_AGAIN_S = 0.1  # after a look that failed
 
 
 class Bell:
     """Rings after operations; what it tells is the position of the newest one.
 
-    The kernel rings it directly. Another process that shares the SQLite file can only be noticed by
-    looking; that costs one PRAGMA, and only while somebody waits.
+    The kernel rings it directly. What another process appends, the database tells; it is asked to
+    do so only once somebody waits.
     """
 
     def __init__(self, database: Database) -> None:
@@ -70,11 +70,13 @@ class Bell:
                 self._looker.start()
 
     def _look(self) -> None:
-        known = -1
-        while not self._closed.wait(LOOK_EVERY_S):
-            # A disk that fails for a moment must not deafen this process for ever.
-            with suppress(LastgoodError):
-                found = self._database.data_version()
-                if found != known:
-                    self.ring(self._database.read(log.newest)[0])
-                    known = found
+        for _ in self._database.changes(self._closed):
+            while not self._ring_newest() and not self._closed.wait(LOOK_AGAIN_S):
+                pass
+
+    def _ring_newest(self) -> bool:
+        # A database that fails for a moment must not deafen this process for ever.
+        with suppress(LastgoodError):
+            self.ring(self._database.read(log.newest)[0])
+            return True
+        return False

@@ -1,4 +1,4 @@
-"""The log's head, at the price of one PRAGMA while nothing is committed."""
+"""The log's head, at the price of one PRAGMA (or one small query) while nothing is committed."""
 
 import threading
 
@@ -19,6 +19,8 @@ class Head:
     def __call__(self) -> int:
         """The position of the newest operation; 0 for an empty log."""
         version = self._database.data_version()
+        if version is None:
+            return self._database.peek(log.newest)[0]
         known: tuple[int, int] | None = getattr(self._local, "known", None)
         if known is None or known[0] != version:
             known = self._local.known = (version, self._database.peek(log.newest)[0])

@@ -4,41 +4,89 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from lastgood.errors import StoreUnavailable
+from lastgood.errors import NotSupported, StoreUnavailable
 from lastgood.store import log, projections
+from lastgood.store.address import StoreAddress
+from lastgood.store.backend import Backend
 from lastgood.store.database import Connection, Database
 from lastgood.store.schema import PROJECTION_VERSION, experiments, meta, metadata
+from lastgood.store.sqlite import Sqlite
 
-__all__ = ["SCHEMA_REVISION", "open_database", "rebuild_projections"]
+__all__ = [
+    "SCHEMA_REVISION",
+    "backend_of",
+    "open_database",
+    "projections_of",
+    "rebuild_projections",
+    "revision_of",
+]
 
 SCHEMA_REVISION = "0001"
 _VERSION_TABLE = "alembic_version"
 
 
-def open_database(path: Path, *, synchronous: str = "FULL", now_ms: int = 0) -> Database:
-    """Open the database at `path`, making or migrating it first.
+def backend_of(place: Path | StoreAddress, *, synchronous: str = "FULL") -> Backend:
+    """What speaks to the database at that place.
 
     Args:
-        path: The file.
+        place: An SQLite file, or a PostgreSQL database.
+        synchronous: SQLite's setting; anything but FULL is for tests that show what it is for.
+
+    Raises:
+        NotSupported: the package for PostgreSQL is not installed.
+    """
+    if isinstance(place, Path):
+        return Sqlite(place, synchronous=synchronous)
+    try:
+        # Imported here: it comes with an extra, and loading it takes time that others need not spend.
+        from lastgood.store.postgresql import Postgresql
+    except ImportError as error:
+        if (error.name or "psycopg").partition(".")[0] != "psycopg":
+            raise
+        raise NotSupported(
+            f"{place} needs the package psycopg", hint="pip install 'lastgood[postgres]'"
+        ) from None
+    return Postgresql(place)
+
+
+def open_database(
+    place: Path | StoreAddress, *, synchronous: str = "FULL", now_ms: int = 0
+) -> Database:
+    """Open the database at `place`, making or migrating it first.
+
+    Args:
+        place: An SQLite file, or a PostgreSQL database (which must exist, but may be empty).
         synchronous: SQLite's setting; anything but FULL is for tests that show what it is for.
         now_ms: Creation time of the default experiment in a new database.
 
     Raises:
         StoreUnavailable: it cannot be opened, is no database of ours, or was written by a newer lastgood.
+        NotSupported: the package for PostgreSQL is not installed.
     """
-    database = Database(path, synchronous=synchronous)
+    database = Database(backend_of(place, synchronous=synchronous))
     try:
-        revision = database.read(_revision)
+        revision = database.read(lambda c: revision_of(c, database.place))
         if revision is None:
-            database.write(lambda tx: _create(tx, now_ms)).result()
+            database.write(lambda tx: _create(tx, database.place, now_ms)).result()
         elif revision != SCHEMA_REVISION:
             _migrate(database, revision)
-        if database.read(_projection_version) != PROJECTION_VERSION:
-            database.write(rebuild_projections).result()
+        _renew_projections(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _renew_projections(database: Database) -> None:
+    version = database.read(projections_of)
+    if version == PROJECTION_VERSION:
+        return
+    if version is not None and int(version) > int(PROJECTION_VERSION):
+        raise StoreUnavailable(
+            f"{database.place} was written by a newer lastgood (projections {version}, not {PROJECTION_VERSION})",
+            hint="use that one, or a newer one",
+        )
+    database.write(rebuild_projections).result()
 
 
 def rebuild_projections(tx: Connection) -> None:
@@ -50,30 +98,31 @@ def rebuild_projections(tx: Connection) -> None:
     tx.execute(meta.insert(), {"key": "projections", "value": PROJECTION_VERSION})
 
 
-def _revision(connection: Connection) -> str | None:
-    """The schema's revision; None for an empty file.
+def revision_of(connection: Connection, place: str) -> str | None:
+    """The schema's revision; None for an empty database.
 
     Raises:
-        StoreUnavailable: the file is a database, but not one of ours; nothing may be added to it.
+        StoreUnavailable: there are tables, but not ours; nothing may be added to them.
     """
     tables = set(sa.inspect(connection).get_table_names())
     if not tables:
         return None
     if not tables >= {_VERSION_TABLE, meta.name}:
         raise StoreUnavailable(
-            f"{connection.engine.url.database} was not made by lastgood; nothing was added to it",
-            hint="name another data directory",
+            f"{place} was not made by lastgood; nothing was added to it",
+            hint="name another data directory, or an empty database",
         )
     return connection.exec_driver_sql(f"SELECT version_num FROM {_VERSION_TABLE}").scalar()  # noqa: S608 - a constant
 
 
-def _projection_version(connection: Connection) -> str | None:
+def projections_of(connection: Connection) -> str | None:
+    """Which version of the projections is in the database."""
     return connection.execute(sa.select(meta.c.value).where(meta.c.key == "projections")).scalar()
 
 
-def _create(tx: Connection, now_ms: int) -> None:
+def _create(tx: Connection, place: str, now_ms: int) -> None:
     # Another process may have made it while we waited for the write lock.
-    if _revision(tx) is not None:
+    if revision_of(tx, place) is not None:
         return
     # checkfirst is off because SQLAlchemy would look at the tables through a transaction of its own.
     metadata.create_all(tx, checkfirst=False)
@@ -103,6 +152,6 @@ def _migrate(database: Database, revision: str) -> None:
         upgrade(database)
     except LookupError as error:
         raise StoreUnavailable(
-            f"{database.path} has schema {revision}, which this lastgood does not know (it writes {SCHEMA_REVISION})",
+            f"{database.place} has schema {revision}, which this lastgood does not know (it writes {SCHEMA_REVISION})",
             hint="use the lastgood that wrote it, or a newer one",
         ) from error

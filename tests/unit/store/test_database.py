@@ -11,14 +11,15 @@ import sqlalchemy as sa
 
 from lastgood.errors import LastgoodError, NotFound, StoreUnavailable
 from lastgood.store.database import Database
-from lastgood.store.failures import is_store_failure
+from lastgood.store.sqlite import Sqlite
+from lastgood.store.sqlite_failures import explain_sqlite
 
-COUNT = sa.text("SELECT count(*) FROM t")
+PATH = Path("lastgood.db")
 
 
 @pytest.fixture
 def database(path):
-    opened = Database(path)
+    opened = Database(Sqlite(path))
     opened.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER PRIMARY KEY)")).result()
     yield opened
     opened.close()
@@ -167,7 +168,7 @@ def test_a_unit_that_ends_its_thread_ends_neither_the_writer_nor_leaves_a_trace(
 
 
 def test_after_close_writes_are_refused_and_what_was_queued_is_done(path):
-    database = Database(path)
+    database = Database(Sqlite(path))
     database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
     futures = [database.write(insert(n)) for n in range(50)]
     database.close()
@@ -178,7 +179,7 @@ def test_after_close_writes_are_refused_and_what_was_queued_is_done(path):
 
 
 def test_writers_that_race_with_close_all_get_an_answer(path):
-    database = Database(path)
+    database = Database(Sqlite(path))
     database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
     futures: list = []
     threads = [
@@ -217,8 +218,8 @@ def test_connections_of_threads_that_ended_are_closed(database):
 
 
 def test_a_database_locked_by_another_process_is_said_so(path, monkeypatch):
-    monkeypatch.setattr("lastgood.store.database.BUSY_TIMEOUT_MS", 50)
-    database = Database(path)
+    monkeypatch.setattr("lastgood.store.sqlite.BUSY_TIMEOUT_MS", 50)
+    database = Database(Sqlite(path))
     database.write(lambda tx: tx.exec_driver_sql("CREATE TABLE t (n INTEGER)")).result()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -235,14 +236,14 @@ def test_a_database_locked_by_another_process_is_said_so(path, monkeypatch):
 def test_a_file_that_is_no_database_is_refused_in_our_words(path):
     path.write_bytes(b"not a database, but long enough to look at. " * 100)
     with pytest.raises(LastgoodError) as refused:
-        Database(path)
+        Database(Sqlite(path))
     assert isinstance(refused.value, StoreUnavailable)
     assert str(path) in refused.value.message
 
 
 def test_a_missing_directory_is_refused_in_our_words(tmp_path):
     with pytest.raises(StoreUnavailable, match="unable to open"):
-        Database(tmp_path / "absent" / "lastgood.db")
+        Database(Sqlite(tmp_path / "absent" / "lastgood.db"))
 
 
 def test_only_failures_of_the_store_doom_a_group():
@@ -252,7 +253,7 @@ def test_only_failures_of_the_store_doom_a_group():
         return sa.exc.OperationalError("select", {}, found)
 
     for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_READONLY_DBMOVED):
-        assert is_store_failure(error(code))
+        assert explain_sqlite(PATH, error(code))
     for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_TOOBIG):
-        assert not is_store_failure(error(code))
-    assert not is_store_failure(ValueError("database or disk is full"))
+        assert not explain_sqlite(PATH, error(code))
+    assert not explain_sqlite(PATH, ValueError("database or disk is full"))

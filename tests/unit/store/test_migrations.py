@@ -1,6 +1,7 @@
 """All migrations together give exactly the schema that a new database is made from."""
 
 import re
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,13 +13,14 @@ from lastgood.store.database import Database
 from lastgood.store.migrations import configuration, upgrade
 from lastgood.store.open import SCHEMA_REVISION, open_database
 from lastgood.store.schema import metadata
+from lastgood.store.sqlite import Sqlite
 
 REPAIR = "run: python tests/unit/store/write_migration.py 'what changes'"
 
 
 @pytest.fixture
 def migrated(tmp_path):
-    database = Database(tmp_path / "migrated.db")
+    database = Database(Sqlite(tmp_path / "migrated.db"))
     upgrade(database)
     yield database
     database.close()
@@ -67,7 +69,7 @@ def test_migrating_what_is_up_to_date_changes_nothing(database):
 
 def test_a_migration_that_fails_leaves_no_trace(path):
     """Two tables are made before the third is found to exist."""
-    database = Database(path)
+    database = Database(Sqlite(path))
     in_the_way = "CREATE TABLE experiments (id INTEGER)"
     database.write(lambda tx: tx.exec_driver_sql(in_the_way)).result()
     with pytest.raises(sa.exc.OperationalError, match="already exists"):
@@ -77,7 +79,7 @@ def test_a_migration_that_fails_leaves_no_trace(path):
 
 
 def test_a_migrated_database_opens(migrated):
-    path = migrated.path
+    path = Path(migrated.place)
     migrated.close()
     again = open_database(path)
     assert again.peek(lambda c: c.exec_driver_sql("SELECT count(*) FROM operations").scalar()) == 0

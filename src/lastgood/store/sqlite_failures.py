@@ -1,15 +1,13 @@
 """What SQLite says in its own words, said in ours; and which of its errors concern everybody."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from lastgood.errors import StoreFull, StoreUnavailable
 
-__all__ = ["BUSY_TIMEOUT_MS", "is_store_failure", "translated"]
+__all__ = ["BUSY_TIMEOUT_MS", "explain_sqlite"]
 
 BUSY_TIMEOUT_MS = 30_000  # another process of the same data directory may hold the write lock
 
@@ -30,31 +28,18 @@ _OF_THE_STORE = (
 )
 
 
-def is_store_failure(error: BaseException) -> bool:
-    """Whether the store failed, and with it everything in the same transaction.
+def explain_sqlite(path: Path, error: BaseException) -> StoreUnavailable | None:
+    """The failure of the store behind an error; None if the store did not fail.
 
     Other errors of SQLite (a constraint, a statement it does not accept) are the asker's own.
     """
-    return _code(error) in _OF_THE_STORE
+    code = _code(error)
+    if code not in _OF_THE_STORE:
+        return None
+    return _failure(path, code, str(error.orig if isinstance(error, sa.exc.DBAPIError) else error))
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise failures of the store as errors of ours; let all others pass.
-
-    Raises:
-        StoreFull: no space left. StoreUnavailable: locked, read-only, damaged or unreadable.
-    """
-    try:
-        yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        if not is_store_failure(error):
-            raise
-        text = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
-        raise _translate(path, _code(error), text) from error
-
-
-def _translate(path: Path, code: int, text: str) -> StoreUnavailable:
+def _failure(path: Path, code: int, text: str) -> StoreUnavailable:
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(
             f"No space left for {path.name}; nothing was written",

@@ -1,0 +1,101 @@
+"""What differs between the databases that a registry can be kept in.
+
+`Database` groups writes and acknowledges them; a backend connects, begins, commits, explains what
+went wrong, and knows how to notice what other processes committed. Statements are the same for all.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from lastgood.errors import LastgoodError
+
+__all__ = ["APPENDED", "Backend", "Connection", "WriteSession"]
+
+Connection = sa.Connection
+T = TypeVar("T")
+
+APPENDED = "lastgood.appended"
+"""Set in the `info` of a write session's connection when its transaction appends to the log."""
+
+
+class WriteSession(Protocol):
+    """The writer's connection. Only one thread uses it, and only one session writes at any moment.
+
+    `save`, `keep` and `undo` bracket one unit of several in a transaction.
+    """
+
+    @property
+    def connection(self) -> Connection:
+        """What units get; the same from `begin` to `commit`."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a transaction that no other writer, of any process, can overlap; it sees all they committed."""
+        ...
+
+    def save(self) -> None:
+        """Note the place to return to if the next unit is refused."""
+        ...
+
+    def keep(self) -> None:
+        """What came since `save` shall stay."""
+        ...
+
+    def undo(self) -> None:
+        """Return to where `save` was."""
+        ...
+
+    def commit(self) -> None:
+        """Make the transaction durable and visible."""
+        ...
+
+    def roll_back(self) -> None:
+        """End the transaction, if there is one, without a trace. Raises nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection up. Raises nothing."""
+        ...
+
+
+class Backend(Protocol):
+    """One database. Safe to use from several threads, but for its write session."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people; never holds a secret."""
+        ...
+
+    def open_session(self) -> WriteSession:
+        """Connect for writing. Raises StoreUnavailable."""
+        ...
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Run several statements on one snapshot. Raises what `explain` says, or the query's own error."""
+        ...
+
+    def peek(self, query: Callable[[Connection], T]) -> T:
+        """Run one statement on what is committed now. Raises as `read`."""
+        ...
+
+    def explain(self, error: BaseException) -> LastgoodError | None:
+        """An error of the database in our words; None if it is not one that we have words for.
+
+        StoreUnavailable means that the whole transaction is lost; all others concern one unit alone.
+        """
+        ...
+
+    def data_version(self) -> int | None:
+        """A number that changes, for this thread, when anybody commits; None if asking costs as much as looking."""
+        ...
+
+    def changes(self, stop: threading.Event) -> Iterator[None]:
+        """Yields when another process may have appended to the log, and once at the beginning, until `stop`."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections of readers."""
+        ...

@@ -1,0 +1,181 @@
+"""A registry in one SQLite file.
+
+Readers have a connection per thread and see a snapshot (SQLite's write-ahead log): they never wait
+for the writer and never see half of a transaction.
+"""
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from lastgood.errors import LastgoodError, StoreUnavailable
+from lastgood.store.backend import Connection
+from lastgood.store.sqlite_failures import BUSY_TIMEOUT_MS, explain_sqlite
+
+__all__ = ["Sqlite"]
+
+T = TypeVar("T")
+
+CACHE_KIB = 16_384
+# Pages that are written again and again go to the main file once per checkpoint; 32 MiB are read back in a moment.
+CHECKPOINT_PAGES = 8_000
+LOOK_EVERY_S = 0.025  # how soon a commit of another process is noticed
+
+
+class Sqlite:
+    """One SQLite file.
+
+    Args:
+        path: The file; made if absent.
+        synchronous: SQLite's setting; anything but FULL is for tests that show what it is for.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(path)),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",  # we write BEGIN and COMMIT ourselves
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+        sa.event.listen(self._engine, "connect", self._prepare)
+        self._local = threading.local()
+        # Weak, because a connection lives as long as the thread it belongs to: servers' threads come and go.
+        self._readers: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._lock = threading.Lock()  # over _readers
+
+    def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute("PRAGMA case_sensitive_like=ON")  # as MLflow's LIKE
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def open_session(self) -> "_Session":
+        """Connect for writing.
+
+        Raises:
+            StoreUnavailable: the file cannot be opened or is not a database.
+        """
+        with self._explained():
+            return _Session(self._engine.connect())
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Run several statements on one snapshot."""
+        with self._explained():
+            connection = self._reader()
+            connection.exec_driver_sql("BEGIN")
+            try:
+                result = query(connection)
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+            return result
+
+    def peek(self, query: Callable[[Connection], T]) -> T:
+        """Run one statement; cheaper than `read` because one statement is a snapshot anyway."""
+        with self._explained():
+            return query(self._reader())
+
+    def explain(self, error: BaseException) -> StoreUnavailable | None:
+        """A failure of the file or the disk in our words."""
+        return explain_sqlite(self.path, error)
+
+    def data_version(self) -> int:
+        """SQLite counts, for each connection, what others commit."""
+        with self._explained():
+            driver: Any = self._reader().connection.driver_connection
+            return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def changes(self, stop: threading.Event) -> Iterator[None]:
+        """Look again and again: nothing tells one process of SQLite what another one did."""
+        known = -1
+        while not stop.wait(LOOK_EVERY_S):
+            # A disk that fails for a moment must not deafen this process for ever.
+            with suppress(LastgoodError):
+                found = self.data_version()
+                if found != known:
+                    yield
+                    known = found
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            readers = list(self._readers)
+            self._readers.clear()
+        for connection in readers:
+            connection.close()
+        self._engine.dispose()
+
+    def _reader(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._engine.connect()
+            with self._lock:
+                self._readers.add(connection)
+        return connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            if (failure := self.explain(error)) is None:
+                raise
+            raise failure from error
+
+
+class _Session:
+    """The writer's connection. Its statements have no parameters and no rows: straight to the driver."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        # For SQLAlchemy, and Alembic, one transaction that never ends: they must not end ours.
+        connection.begin()
+        self._driver: Any = connection.connection.driver_connection
+
+    def begin(self) -> None:
+        self._driver.execute("BEGIN IMMEDIATE")
+
+    def save(self) -> None:
+        self._driver.execute("SAVEPOINT unit")
+
+    def keep(self) -> None:
+        self._driver.execute("RELEASE unit")
+
+    def undo(self) -> None:
+        self._driver.execute("ROLLBACK TO unit")
+        self._driver.execute("RELEASE unit")
+
+    def commit(self) -> None:
+        self._driver.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        _roll_back(self.connection)
+
+    def close(self) -> None:
+        with suppress(sa.exc.DBAPIError):  # what failed may fail again while it is closed
+            self.connection.close()
+
+
+def _roll_back(connection: Connection) -> None:
+    # SQLite has rolled back by itself after some errors (disk full); then there is none to end.
+    driver: Any = connection.connection.driver_connection
+    if driver is not None and driver.in_transaction:
+        with suppress(sqlite3.Error):  # the first error tells more than one of the rollback
+            driver.execute("ROLLBACK")
