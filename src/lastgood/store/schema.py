@@ -28,9 +28,15 @@ __all__ = ["HEAD_LENGTH", "PROJECTIONS", "PROJECTION_VERSION", "metadata"]
 HEAD_LENGTH = 200  # characters of a parameter or tag that are indexed
 
 metadata = MetaData()
-Big = BigInteger().with_variant(
-    Integer, "sqlite"
-)  # SQLite's INTEGER has 64 bits and can be the row id
+# SQLite's INTEGER has 64 bits and can be the row id. PostgreSQL's has 32, and would refuse to look for more.
+Big = BigInteger().with_variant(Integer, "sqlite")
+# In PostgreSQL as in SQLite: text has no bound of its own (the engine states the limits), and is ordered by its bytes.
+_text = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _chars(length: int) -> String:
+    return String(length).with_variant(Text(collation="C"), "postgresql")
+
 
 # --- log ------------------------------------------------------------------------------------------
 
@@ -38,18 +44,18 @@ operations = Table(
     "operations",
     metadata,
     Column("seq", Big, primary_key=True, autoincrement=False),
-    Column("id", String(19), nullable=False, unique=True),
+    Column("id", _chars(19), nullable=False, unique=True),
     Column("at_ms", Big, nullable=False, index=True),
-    Column("kind", String(32), nullable=False),
-    Column("hash", String(71), nullable=False),
+    Column("kind", _chars(32), nullable=False),
+    Column("hash", _chars(71), nullable=False),
     Column("body", LargeBinary, nullable=False),  # canonical JSON of the whole operation
-    Column("idempotency_key", String(128), unique=True),
+    Column("idempotency_key", _chars(128), unique=True),
 )
 
 operation_streams = Table(
     "operation_streams",
     metadata,
-    Column("stream", String(300), nullable=False),
+    Column("stream", _chars(300), nullable=False),
     Column("seq", Big, nullable=False),
     PrimaryKeyConstraint("stream", "seq"),
     sqlite_with_rowid=False,
@@ -58,8 +64,8 @@ operation_streams = Table(
 meta = Table(
     "lastgood_meta",
     metadata,
-    Column("key", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("key", _chars(64), primary_key=True),
+    Column("value", _text, nullable=False),
 )
 
 # --- projections ----------------------------------------------------------------------------------
@@ -72,9 +78,9 @@ models = Table(
     metadata,
     # The seq of the operation that made the model: stays when the model is renamed.
     Column("id", Big, primary_key=True, autoincrement=False),
-    Column("name", String(256), nullable=False, unique=True),
-    Column("folded", String(512), nullable=False, unique=True),  # no two names differ only by case
-    Column("description", Text, nullable=False),
+    Column("name", _chars(256), nullable=False, unique=True),
+    Column("folded", _chars(512), nullable=False, unique=True),  # no two names differ only by case
+    Column("description", _text, nullable=False),
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     info=_projection,
@@ -83,8 +89,8 @@ models = Table(
 numbering = Table(
     "numbering",
     metadata,
-    Column("name", String(256), primary_key=True),
-    Column("last", Integer, nullable=False),  # highest number ever given under this name
+    Column("name", _chars(256), primary_key=True),
+    Column("last", Big, nullable=False),  # highest number ever given under this name
     info=_projection,
 )
 
@@ -92,17 +98,17 @@ versions = Table(
     "versions",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("digest", String(71), index=True),
-    Column("source", Text, nullable=False),
-    Column("run_id", String(64), nullable=False, index=True),
-    Column("run_link", Text, nullable=False),
-    Column("user", String(256), nullable=False),
-    Column("description", Text, nullable=False),
-    Column("logged_model_id", String(64), nullable=False),
-    Column("artifact_uri", Text, nullable=False),
+    Column("version", Big, nullable=False),
+    Column("digest", _chars(71), index=True),
+    Column("source", _text, nullable=False),
+    Column("run_id", _chars(64), nullable=False, index=True),
+    Column("run_link", _text, nullable=False),
+    Column("user", _chars(256), nullable=False),
+    Column("description", _text, nullable=False),
+    Column("logged_model_id", _chars(64), nullable=False),
+    Column("artifact_uri", _text, nullable=False),
     Column("size", Big, nullable=False),
-    Column("stage", String(16), nullable=False),
+    Column("stage", _chars(16), nullable=False),
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     Column("seq", Big, nullable=False),
@@ -116,8 +122,8 @@ refs = Table(
     "refs",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("ref", String(255), nullable=False),
-    Column("version", Integer),  # NULL: the ref was unset
+    Column("ref", _chars(255), nullable=False),
+    Column("version", Big),  # NULL: the ref was unset
     Column("seq", Big, nullable=False),
     Column("moved_ms", Big, nullable=False),
     Column("alias", Boolean, nullable=False),
@@ -131,10 +137,10 @@ ref_moves = Table(
     "ref_moves",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("ref", String(255), nullable=False),
+    Column("ref", _chars(255), nullable=False),
     Column("seq", Big, nullable=False),
-    Column("before", Integer),
-    Column("after", Integer),
+    Column("before", Big),
+    Column("after", Big),
     Column("at_ms", Big, nullable=False),
     PrimaryKeyConstraint("model_id", "ref", "seq"),
     sqlite_with_rowid=False,
@@ -145,12 +151,12 @@ holds = Table(
     "holds",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("environment", String(255), nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("environment", _chars(255), nullable=False),
+    Column("version", Big, nullable=False),
     Column("seq", Big, nullable=False),
     Column("at_ms", Big, nullable=False),
-    Column("actor", String(256), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    Column("reason", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "environment", "version"),
     info=_projection,
 )
@@ -159,13 +165,13 @@ marks = Table(
     "marks",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("environment", String(255), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("value", String(8), nullable=False),
+    Column("environment", _chars(255), nullable=False),
+    Column("version", Big, nullable=False),
+    Column("value", _chars(8), nullable=False),
     Column("seq", Big, nullable=False),
     Column("at_ms", Big, nullable=False),
-    Column("actor", String(256), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    Column("reason", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "environment", "version"),
     info=_projection,
 )
@@ -174,8 +180,8 @@ model_tags = Table(
     "model_tags",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "key"),
     info=_projection,
 )
@@ -184,9 +190,9 @@ version_tags = Table(
     "version_tags",
     metadata,
     Column("model_id", Big, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("version", Big, nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "version", "key"),
     info=_projection,
 )
@@ -208,10 +214,10 @@ PROJECTIONS = tuple(t for t in metadata.sorted_tables if t.info.get("projection"
 experiments = Table(
     "experiments",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("name", String(256), nullable=False, unique=True),
-    Column("artifact_location", Text, nullable=False),
-    Column("lifecycle", String(16), nullable=False),
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("name", _chars(256), nullable=False, unique=True),
+    Column("artifact_location", _text, nullable=False),
+    Column("lifecycle", _chars(16), nullable=False),
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
 )
@@ -219,9 +225,9 @@ experiments = Table(
 experiment_tags = Table(
     "experiment_tags",
     metadata,
-    Column("experiment_id", Integer, nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("experiment_id", Big, nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     PrimaryKeyConstraint("experiment_id", "key"),
     sqlite_with_rowid=False,
 )
@@ -229,15 +235,15 @@ experiment_tags = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("run_id", String(32), primary_key=True),
-    Column("experiment_id", Integer, nullable=False),
-    Column("name", String(250), nullable=False),
-    Column("user_id", String(256), nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("run_id", _chars(32), primary_key=True),
+    Column("experiment_id", Big, nullable=False),
+    Column("name", _chars(250), nullable=False),
+    Column("user_id", _chars(256), nullable=False),
+    Column("status", _chars(16), nullable=False),
     Column("start_ms", Big, nullable=False),
     Column("end_ms", Big),
-    Column("lifecycle", String(16), nullable=False),
-    Column("artifact_uri", Text, nullable=False),
+    Column("lifecycle", _chars(16), nullable=False),
+    Column("artifact_uri", _text, nullable=False),
     # One per attribute that searches filter and sort by: they read their first page in order, however many runs
     # there are. Lifecycle comes before, because a search shows what is deleted or what is not, hardly ever both.
     Index("runs_by_start", "experiment_id", "lifecycle", "start_ms", "run_id"),
@@ -251,7 +257,7 @@ runs = Table(
 def _of_run() -> tuple[Column[int], Column[int]]:
     # What never changes about a run stands with what was logged to it, so that an index has the
     # values of one experiment together, and equal values by the run's start.
-    return Column("experiment_id", Integer, nullable=False), Column("start_ms", Big, nullable=False)
+    return Column("experiment_id", Big, nullable=False), Column("start_ms", Big, nullable=False)
 
 
 def _head() -> Column[str]:
@@ -264,9 +270,9 @@ def _head() -> Column[str]:
 run_tags = Table(
     "run_tags",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("run_id", _chars(32), nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     *_of_run(),
     _head(),
     PrimaryKeyConstraint("run_id", "key"),
@@ -277,9 +283,9 @@ run_tags = Table(
 params = Table(
     "params",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("run_id", _chars(32), nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     *_of_run(),
     _head(),
     PrimaryKeyConstraint("run_id", "key"),
@@ -290,8 +296,8 @@ params = Table(
 metrics = Table(
     "metrics",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("key", String(250), nullable=False),
+    Column("run_id", _chars(32), nullable=False),
+    Column("key", _chars(250), nullable=False),
     Column("at_ms", Big, nullable=False),
     Column("step", Big, nullable=False),
     Column("value", Float, nullable=False),  # 0 when is_nan, because NULL has no place in a key
@@ -303,8 +309,8 @@ metrics = Table(
 latest_metrics = Table(
     "latest_metrics",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("key", String(250), nullable=False),
+    Column("run_id", _chars(32), nullable=False),
+    Column("key", _chars(250), nullable=False),
     Column("at_ms", Big, nullable=False),
     Column("step", Big, nullable=False),
     Column("value", Float, nullable=False),
@@ -326,23 +332,23 @@ latest_metrics = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("experiment_id", Integer, nullable=False),
-    Column("name", String(500), nullable=False),
-    Column("digest", String(36), nullable=False),
-    Column("source_type", String(36), nullable=False),
-    Column("source", Text, nullable=False),
-    Column("schema", Text),
-    Column("profile", Text),
+    Column("id", Big, primary_key=True),
+    Column("experiment_id", Big, nullable=False),
+    Column("name", _chars(500), nullable=False),
+    Column("digest", _chars(36), nullable=False),
+    Column("source_type", _chars(36), nullable=False),
+    Column("source", _text, nullable=False),
+    Column("schema", _text),
+    Column("profile", _text),
     UniqueConstraint("experiment_id", "name", "digest"),
 )
 
 run_datasets = Table(
     "run_datasets",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("dataset_id", Integer, nullable=False),
-    Column("tags", Text, nullable=False),  # JSON object
+    Column("run_id", _chars(32), nullable=False),
+    Column("dataset_id", Big, nullable=False),
+    Column("tags", _text, nullable=False),  # JSON object
     PrimaryKeyConstraint("run_id", "dataset_id"),
     sqlite_with_rowid=False,
 )
@@ -350,9 +356,9 @@ run_datasets = Table(
 run_models = Table(
     "run_models",
     metadata,
-    Column("run_id", String(32), nullable=False),
-    Column("direction", String(8), nullable=False),  # input or output
-    Column("model_id", String(64), nullable=False),
+    Column("run_id", _chars(32), nullable=False),
+    Column("direction", _chars(8), nullable=False),  # input or output
+    Column("model_id", _chars(64), nullable=False),
     Column("step", Big, nullable=False),
     PrimaryKeyConstraint("run_id", "direction", "model_id", "step"),
     sqlite_with_rowid=False,
@@ -361,15 +367,15 @@ run_models = Table(
 logged_models = Table(
     "logged_models",
     metadata,
-    Column("model_id", String(64), primary_key=True),
-    Column("experiment_id", Integer, nullable=False),
-    Column("name", String(500), nullable=False),
-    Column("model_type", String(500), nullable=False),
-    Column("source_run_id", String(32), nullable=False),
-    Column("status", String(32), nullable=False),
-    Column("status_message", Text, nullable=False),
-    Column("artifact_uri", Text, nullable=False),
-    Column("lifecycle", String(16), nullable=False),
+    Column("model_id", _chars(64), primary_key=True),
+    Column("experiment_id", Big, nullable=False),
+    Column("name", _chars(500), nullable=False),
+    Column("model_type", _chars(500), nullable=False),
+    Column("source_run_id", _chars(32), nullable=False),
+    Column("status", _chars(32), nullable=False),
+    Column("status_message", _text, nullable=False),
+    Column("artifact_uri", _text, nullable=False),
+    Column("lifecycle", _chars(16), nullable=False),
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     Index("logged_models_by_experiment", "experiment_id", "created_ms", "model_id"),
@@ -378,9 +384,9 @@ logged_models = Table(
 logged_model_tags = Table(
     "logged_model_tags",
     metadata,
-    Column("model_id", String(64), nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("model_id", _chars(64), nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("value", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "key"),
     sqlite_with_rowid=False,
 )
@@ -388,9 +394,9 @@ logged_model_tags = Table(
 logged_model_params = Table(
     "logged_model_params",
     metadata,
-    Column("model_id", String(64), nullable=False),
-    Column("key", String(255), nullable=False),
-    Column("value", Text, nullable=False),
+    Column("model_id", _chars(64), nullable=False),
+    Column("key", _chars(255), nullable=False),
+    Column("value", _text, nullable=False),
     PrimaryKeyConstraint("model_id", "key"),
     sqlite_with_rowid=False,
 )
@@ -398,15 +404,15 @@ logged_model_params = Table(
 logged_model_metrics = Table(
     "logged_model_metrics",
     metadata,
-    Column("model_id", String(64), nullable=False),
-    Column("key", String(250), nullable=False),
+    Column("model_id", _chars(64), nullable=False),
+    Column("key", _chars(250), nullable=False),
     Column("at_ms", Big, nullable=False),
     Column("step", Big, nullable=False),
-    Column("run_id", String(32), nullable=False),
+    Column("run_id", _chars(32), nullable=False),
     Column("value", Float, nullable=False),
     Column("is_nan", Boolean, nullable=False),
-    Column("dataset_name", String(500), nullable=False),
-    Column("dataset_digest", String(36), nullable=False),
+    Column("dataset_name", _chars(500), nullable=False),
+    Column("dataset_digest", _chars(36), nullable=False),
     PrimaryKeyConstraint("model_id", "key", "at_ms", "step", "run_id"),
     sqlite_with_rowid=False,
 )
@@ -414,9 +420,9 @@ logged_model_metrics = Table(
 artifacts = Table(
     "artifacts",
     metadata,
-    Column("path", String(2048), primary_key=True),  # under the artifact root, no leading slash
-    Column("parent", String(2048), nullable=False, index=True),
-    Column("digest", String(71), nullable=False, index=True),
+    Column("path", _chars(2048), primary_key=True),  # under the artifact root, no leading slash
+    Column("parent", _chars(2048), nullable=False, index=True),
+    Column("digest", _chars(71), nullable=False, index=True),
     Column("size", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
 )
@@ -426,9 +432,9 @@ artifacts = Table(
 gateways = Table(
     "gateways",
     metadata,
-    Column("gateway", String(64), primary_key=True),
-    Column("host", String(256), nullable=False),
-    Column("url", String(512), nullable=False),
+    Column("gateway", _chars(64), primary_key=True),
+    Column("host", _chars(256), nullable=False),
+    Column("url", _chars(512), nullable=False),
     Column("first_seen_ms", Big, nullable=False),
     Column("last_seen_ms", Big, nullable=False),
     Column("last_batch", Big, nullable=False),
@@ -438,16 +444,16 @@ gateways = Table(
 slot_events = Table(
     "slot_events",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("gateway", String(64), nullable=False),
+    Column("id", Big, primary_key=True),
+    Column("gateway", _chars(64), nullable=False),
     Column("at_ms", Big, nullable=False),
-    Column("kind", String(16), nullable=False),
+    Column("kind", _chars(16), nullable=False),
     Column("model_id", Big, nullable=False),
-    Column("ref", String(255), nullable=False),
-    Column("version", Integer),
-    Column("digest", String(71)),
+    Column("ref", _chars(255), nullable=False),
+    Column("version", Big),
+    Column("digest", _chars(71)),
     Column("seq", Big, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", _text, nullable=False),
     Index("slot_events_by_ref", "model_id", "ref", "gateway", "id"),
     Index("slot_events_by_time", "model_id", "ref", "at_ms"),
 )
@@ -455,13 +461,13 @@ slot_events = Table(
 traffic = Table(
     "traffic",
     metadata,
-    Column("gateway", String(64), nullable=False),
+    Column("gateway", _chars(64), nullable=False),
     Column("model_id", Big, nullable=False),
-    Column("ref", String(255), nullable=False),
+    Column("ref", _chars(255), nullable=False),
     Column("seq", Big, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", Big, nullable=False),
     Column("minute_ms", Big, nullable=False),  # windows of one minute add up in one row
-    Column("digest", String(71), nullable=False),
+    Column("digest", _chars(71), nullable=False),
     Column("first_ms", Big, nullable=False),
     Column("last_ms", Big, nullable=False),
     Column("requests", Big, nullable=False),
@@ -473,17 +479,17 @@ traffic = Table(
 receipts = Table(
     "receipts",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("request_id", String(64), nullable=False, unique=True),
-    Column("gateway", String(64), nullable=False),
+    Column("id", Big, primary_key=True),
+    Column("request_id", _chars(64), nullable=False, unique=True),
+    Column("gateway", _chars(64), nullable=False),
     Column("at_ms", Big, nullable=False),
-    Column("model", String(256), nullable=False),
-    Column("ref", String(255), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("digest", String(71), nullable=False),
+    Column("model", _chars(256), nullable=False),
+    Column("ref", _chars(255), nullable=False),
+    Column("version", Big, nullable=False),
+    Column("digest", _chars(71), nullable=False),
     Column("seq", Big, nullable=False),
-    Column("status", Integer, nullable=False),
+    Column("status", Big, nullable=False),
     Column("latency_us", Big, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("output", String(200), nullable=False),
+    Column("rows", Big, nullable=False),
+    Column("output", _chars(200), nullable=False),
 )

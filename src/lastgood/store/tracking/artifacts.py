@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.store.database import Connection
 from lastgood.store.schema import artifacts, versions
 from lastgood.store.statement import Statement
+from lastgood.store.upsert import insert
 
 __all__ = [
     "ArtifactRow",
@@ -40,7 +40,7 @@ _ROW = (_c.path, _c.digest, _c.size)
 _start: sa.BindParameter[str] = sa.bindparam("start")
 _end: sa.BindParameter[str] = sa.bindparam("end_")
 _path: sa.BindParameter[str] = sa.bindparam("path")
-_insert = sqlite.insert(artifacts)
+_insert = insert(artifacts)
 _put = Statement(
     _insert.on_conflict_do_update(
         index_elements=["path"],

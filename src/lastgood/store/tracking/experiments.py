@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.core.tracking import Experiment
 from lastgood.store.database import Connection
 from lastgood.store.schema import experiment_tags, experiments
 from lastgood.store.statement import Statement
+from lastgood.store.upsert import insert
 
 __all__ = [
     "EXPERIMENT_COLUMNS",
@@ -48,7 +48,7 @@ _update = Statement(
         changed_ms=sa.bindparam("changed_ms_"),
     )
 )
-_tag_insert = sqlite.insert(experiment_tags)
+_tag_insert = insert(experiment_tags)
 _set_tag = Statement(
     _tag_insert.on_conflict_do_update(
         index_elements=["experiment_id", "key"], set_={"value": _tag_insert.excluded.value}

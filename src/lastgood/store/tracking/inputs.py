@@ -4,18 +4,18 @@ from collections.abc import Iterable
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.core.tracking import DatasetInput, ModelLink
 from lastgood.store.database import Connection
 from lastgood.store.schema import datasets, run_datasets, run_models
 from lastgood.store.statement import Statement
+from lastgood.store.upsert import insert
 
 __all__ = ["add_dataset_inputs", "add_model_links"]
 
 _d = datasets.c
 _DATASET = ("experiment_id", "name", "digest", "source_type", "source", "schema", "profile")
-_add_dataset = Statement(sqlite.insert(datasets).on_conflict_do_nothing(), _DATASET)
+_add_dataset = Statement(insert(datasets).on_conflict_do_nothing(), _DATASET)
 _dataset_id = Statement(
     sa.select(_d.id).where(
         _d.experiment_id == sa.bindparam("experiment_id"),
@@ -23,9 +23,9 @@ _dataset_id = Statement(
         _d.digest == sa.bindparam("digest"),
     )
 )
-_link_dataset = Statement(sqlite.insert(run_datasets).on_conflict_do_nothing())
+_link_dataset = Statement(insert(run_datasets).on_conflict_do_nothing())
 _LINK = ("run_id", "direction", "model_id", "step")
-_link_model = Statement(sqlite.insert(run_models).on_conflict_do_nothing(), _LINK)
+_link_model = Statement(insert(run_models).on_conflict_do_nothing(), _LINK)
 
 
 def add_dataset_inputs(

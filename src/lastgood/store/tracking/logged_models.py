@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.core.tracking import LoggedModel, ModelMetric
 from lastgood.store.database import Connection
@@ -15,6 +14,7 @@ from lastgood.store.schema import (
     logged_models,
 )
 from lastgood.store.statement import Statement
+from lastgood.store.upsert import insert
 
 __all__ = [
     "MODEL_COLUMNS",
@@ -57,7 +57,7 @@ _metrics_of = (
 _add = Statement(logged_models.insert())
 _PAIR = ("model_id", "key", "value")
 _add_params = Statement(logged_model_params.insert(), _PAIR)
-_tag_insert = sqlite.insert(logged_model_tags)
+_tag_insert = insert(logged_model_tags)
 _set_tag = Statement(
     _tag_insert.on_conflict_do_update(
         index_elements=["model_id", "key"], set_={"value": _tag_insert.excluded.value}

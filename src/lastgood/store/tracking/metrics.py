@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
 from lastgood.store.statement import Row, Statement
+from lastgood.store.upsert import insert
 
 __all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
 
@@ -31,8 +31,8 @@ class HistoryPosition:
 
 # The same point again is the same fact: clients repeat requests whose answer got lost.
 _COLUMNS = ("run_id", "key", "at_ms", "step", "value", "is_nan")
-_add = Statement(sqlite.insert(metrics).on_conflict_do_nothing(), _COLUMNS)
-_latest = sqlite.insert(latest_metrics)
+_add = Statement(insert(metrics).on_conflict_do_nothing(), _COLUMNS)
+_latest = insert(latest_metrics)
 _new = _latest.excluded
 _overwrite_older = _latest.on_conflict_do_update(
     index_elements=["run_id", "key"],
@@ -43,7 +43,7 @@ _overwrite_older = _latest.on_conflict_do_update(
 _keep_latest = Statement(_overwrite_older, (*_COLUMNS, "experiment_id", "start_ms"))
 _OF_MODEL = ("model_id", "dataset_name", "dataset_digest")
 _add_model = Statement(
-    sqlite.insert(logged_model_metrics).on_conflict_do_nothing(), (*_COLUMNS, *_OF_MODEL)
+    insert(logged_model_metrics).on_conflict_do_nothing(), (*_COLUMNS, *_OF_MODEL)
 )
 _history = sa.select(_c.at_ms, _c.step, _c.value, _c.is_nan).where(
     _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
 from lastgood.store.database import Connection
@@ -19,6 +18,7 @@ from lastgood.store.schema import (
     runs,
 )
 from lastgood.store.statement import Row, Statement
+from lastgood.store.upsert import insert
 
 __all__ = [
     "RUN_COLUMNS",
@@ -60,7 +60,7 @@ _update_run = Statement(
         status=sa.bindparam("status_"), end_ms=sa.bindparam("end_ms_"), name=sa.bindparam("name_")
     )
 )
-_tag_insert = sqlite.insert(run_tags)
+_tag_insert = insert(run_tags)
 _PAIR = ("run_id", "key", "value", "experiment_id", "start_ms")
 _RUN_COLUMNS = (
     "run_id",
@@ -80,7 +80,7 @@ _set_tags = Statement(
     ),
     _PAIR,
 )
-_add_params = Statement(sqlite.insert(params).on_conflict_do_nothing(), _PAIR)
+_add_params = Statement(insert(params).on_conflict_do_nothing(), _PAIR)
 _tag_of = Statement(
     sa.select(run_tags.c.value).where(
         run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key")

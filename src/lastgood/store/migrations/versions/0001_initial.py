@@ -10,9 +10,21 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "artifacts",
-        sa.Column("path", sa.String(length=2048), nullable=False),
-        sa.Column("parent", sa.String(length=2048), nullable=False),
-        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column(
+            "path",
+            sa.String(length=2048).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "parent",
+            sa.String(length=2048).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "changed_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
@@ -23,31 +35,76 @@ def upgrade() -> None:
     op.create_index(op.f("ix_artifacts_parent"), "artifacts", ["parent"], unique=False)
     op.create_table(
         "datasets",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=500), nullable=False),
-        sa.Column("digest", sa.String(length=36), nullable=False),
-        sa.Column("source_type", sa.String(length=36), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("schema", sa.Text(), nullable=True),
-        sa.Column("profile", sa.Text(), nullable=True),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "name",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "digest",
+            sa.String(length=36).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "source_type",
+            sa.String(length=36).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "source", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "schema", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column(
+            "profile", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("experiment_id", "name", "digest"),
     )
     op.create_table(
         "experiment_tags",
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("experiment_id", "key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "experiments",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
-        sa.Column("artifact_location", sa.Text(), nullable=False),
-        sa.Column("lifecycle", sa.String(length=16), nullable=False),
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "name",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "artifact_location",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "lifecycle",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -59,9 +116,21 @@ def upgrade() -> None:
     )
     op.create_table(
         "gateways",
-        sa.Column("gateway", sa.String(length=64), nullable=False),
-        sa.Column("host", sa.String(length=256), nullable=False),
-        sa.Column("url", sa.String(length=512), nullable=False),
+        sa.Column(
+            "gateway",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "host",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "url",
+            sa.String(length=512).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "first_seen_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -87,30 +156,56 @@ def upgrade() -> None:
     op.create_table(
         "holds",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("environment", sa.String(length=255), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column(
+            "environment",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("actor", sa.String(length=256), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "actor",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "reason", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "environment", "version"),
         info={"projection": True},
     )
     op.create_table(
         "lastgood_meta",
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
         "latest_metrics",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("is_nan", sa.Boolean(), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
@@ -123,45 +218,119 @@ def upgrade() -> None:
     )
     op.create_table(
         "logged_model_metrics",
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column(
+            "model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("is_nan", sa.Boolean(), nullable=False),
-        sa.Column("dataset_name", sa.String(length=500), nullable=False),
-        sa.Column("dataset_digest", sa.String(length=36), nullable=False),
+        sa.Column(
+            "dataset_name",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "dataset_digest",
+            sa.String(length=36).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("model_id", "key", "at_ms", "step", "run_id"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "logged_model_params",
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "logged_model_tags",
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "logged_models",
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=500), nullable=False),
-        sa.Column("model_type", sa.String(length=500), nullable=False),
-        sa.Column("source_run_id", sa.String(length=32), nullable=False),
-        sa.Column("status", sa.String(length=32), nullable=False),
-        sa.Column("status_message", sa.Text(), nullable=False),
-        sa.Column("artifact_uri", sa.Text(), nullable=False),
-        sa.Column("lifecycle", sa.String(length=16), nullable=False),
+        sa.Column(
+            "model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "name",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "model_type",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "source_run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "status",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "status_message",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "artifact_uri",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "lifecycle",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -179,20 +348,42 @@ def upgrade() -> None:
     op.create_table(
         "marks",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("environment", sa.String(length=255), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("value", sa.String(length=8), nullable=False),
+        sa.Column(
+            "environment",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "value",
+            sa.String(length=8).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("actor", sa.String(length=256), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "actor",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "reason", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "environment", "version"),
         info={"projection": True},
     )
     op.create_table(
         "metrics",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
@@ -203,8 +394,14 @@ def upgrade() -> None:
     op.create_table(
         "model_tags",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "key"),
         info={"projection": True},
     )
@@ -216,9 +413,21 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("name", sa.String(length=256), nullable=False),
-        sa.Column("folded", sa.String(length=512), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column(
+            "name",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "folded",
+            sa.String(length=512).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "description",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -232,14 +441,22 @@ def upgrade() -> None:
     )
     op.create_table(
         "numbering",
-        sa.Column("name", sa.String(length=256), nullable=False),
-        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column(
+            "name",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("last", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("name"),
         info={"projection": True},
     )
     op.create_table(
         "operation_streams",
-        sa.Column("stream", sa.String(length=300), nullable=False),
+        sa.Column(
+            "stream",
+            sa.String(length=300).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("stream", "seq"),
         sqlite_with_rowid=False,
@@ -252,12 +469,28 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
-        sa.Column("id", sa.String(length=19), nullable=False),
+        sa.Column(
+            "id",
+            sa.String(length=19).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("hash", sa.String(length=71), nullable=False),
+        sa.Column(
+            "kind",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "hash",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("idempotency_key", sa.String(length=128), nullable=True),
+        sa.Column(
+            "idempotency_key",
+            sa.String(length=128).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
         sa.UniqueConstraint("idempotency_key"),
@@ -265,10 +498,22 @@ def upgrade() -> None:
     op.create_index(op.f("ix_operations_at_ms"), "operations", ["at_ms"], unique=False)
     op.create_table(
         "params",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "head",
@@ -287,31 +532,59 @@ def upgrade() -> None:
     )
     op.create_table(
         "receipts",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("request_id", sa.String(length=64), nullable=False),
-        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "request_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "gateway",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("model", sa.String(length=256), nullable=False),
-        sa.Column("ref", sa.String(length=255), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column(
+            "model",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "ref",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("status", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "latency_us", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("output", sa.String(length=200), nullable=False),
+        sa.Column("rows", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "output",
+            sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("request_id"),
     )
     op.create_table(
         "ref_moves",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column(
+            "ref",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("before", sa.Integer(), nullable=True),
-        sa.Column("after", sa.Integer(), nullable=True),
+        sa.Column("before", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("after", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("model_id", "ref", "seq"),
         info={"projection": True},
@@ -320,8 +593,12 @@ def upgrade() -> None:
     op.create_table(
         "refs",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("ref", sa.String(length=255), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column(
+            "ref",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("moved_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("alias", sa.Boolean(), nullable=False),
@@ -332,27 +609,59 @@ def upgrade() -> None:
     op.create_index("refs_by_version", "refs", ["model_id", "version"], unique=False)
     op.create_table(
         "run_datasets",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("dataset_id", sa.Integer(), nullable=False),
-        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "dataset_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "tags", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("run_id", "dataset_id"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "run_models",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("direction", sa.String(length=8), nullable=False),
-        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "direction",
+            sa.String(length=8).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "direction", "model_id", "step"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "run_tags",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "head",
@@ -371,15 +680,41 @@ def upgrade() -> None:
     )
     op.create_table(
         "runs",
-        sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("experiment_id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("user_id", sa.String(length=256), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "name",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "user_id",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "status",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("end_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column("lifecycle", sa.String(length=16), nullable=False),
-        sa.Column("artifact_uri", sa.Text(), nullable=False),
+        sa.Column(
+            "lifecycle",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "artifact_uri",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_index(
@@ -411,16 +746,34 @@ def upgrade() -> None:
     )
     op.create_table(
         "slot_events",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "gateway",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column(
+            "kind",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("ref", sa.String(length=255), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=True),
-        sa.Column("digest", sa.String(length=71), nullable=True),
+        sa.Column(
+            "ref",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column(
+            "detail", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
@@ -431,15 +784,27 @@ def upgrade() -> None:
     )
     op.create_table(
         "traffic",
-        sa.Column("gateway", sa.String(length=64), nullable=False),
+        sa.Column(
+            "gateway",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column(
+            "ref",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "minute_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.Column("digest", sa.String(length=71), nullable=False),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("first_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("last_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("requests", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -450,26 +815,64 @@ def upgrade() -> None:
     op.create_table(
         "version_tags",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("key", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.PrimaryKeyConstraint("model_id", "version", "key"),
         info={"projection": True},
     )
     op.create_table(
         "versions",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.String(length=71), nullable=True),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.String(length=64), nullable=False),
-        sa.Column("run_link", sa.Text(), nullable=False),
-        sa.Column("user", sa.String(length=256), nullable=False),
-        sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("logged_model_id", sa.String(length=64), nullable=False),
-        sa.Column("artifact_uri", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "source", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "run_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "run_link", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "user",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "description",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "logged_model_id",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "artifact_uri",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column(
+            "stage",
+            sa.String(length=16).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
