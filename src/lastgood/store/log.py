@@ -5,7 +5,7 @@ transaction, so that no reader sees one without the other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -24,6 +24,7 @@ from lastgood.core.operations import (
 )
 from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
 from lastgood.store import projections
+from lastgood.store.backend import APPENDED
 from lastgood.store.database import Connection
 from lastgood.store.schema import history, models, operation_streams, operations, ref_moves
 from lastgood.store.statement import Statement
@@ -43,6 +44,7 @@ __all__ = [
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_MAX = 1000
+WALK_ROWS = 500
 
 _o = operations.c
 _insert = Statement(operations.insert())
@@ -54,6 +56,24 @@ _head = Statement(
     )
 )
 _by_key = Statement(sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key")))
+_after = Statement(
+    sa.select(_o.seq, _o.id, _o.at_ms, _o.kind, _o.hash, _o.idempotency_key, _o.body)
+    .where(_o.seq > sa.bindparam("after"))
+    .order_by(_o.seq)
+    .limit(WALK_ROWS)
+)
+
+
+class _Stored(NamedTuple):
+    """A row of the log."""
+
+    seq: int
+    id: str
+    at_ms: int
+    kind: str
+    hash: str
+    idempotency_key: str | None
+    body: bytes
 
 
 def append(
@@ -99,6 +119,7 @@ def append(
     )
     _insert_streams.run_many(tx, [(stream, seq) for stream in streams])
     projections.apply(tx, operation)
+    tx.info[APPENDED] = True
     return operation
 
 
@@ -157,9 +178,8 @@ def page(
 
 def every(connection: Connection) -> Iterator[Operation]:
     """All operations in log order. Raises IntegrityFailure at one that cannot be read."""
-    bodies = connection.execute(sa.select(_o.body).order_by(_o.seq)).scalars().yield_per(500)
-    for body in bodies:
-        yield decode_operation(bytes(body))
+    for row in _walk(connection):
+        yield decode_operation(row.body)
 
 
 def decode_operation(body: bytes) -> Operation:
@@ -188,18 +208,23 @@ def verify_chain(connection: Connection) -> Iterator[tuple[Operation | None, str
     Found are edited, deleted, inserted and reordered operations. A log cut at its end can only be
     told by comparing its head with one noted elsewhere.
     """
-    columns = (_o.seq, _o.id, _o.at_ms, _o.kind, _o.hash, _o.idempotency_key, _o.body)
     previous, expected_seq = GENESIS, 1
-    for row in connection.execute(sa.select(*columns).order_by(_o.seq)).yield_per(500):
+    for row in _walk(connection):
         operation, flaw = _examine(row, previous, expected_seq)
         yield operation, f"operation {row.seq}: {flaw}" if flaw else ""
         previous, expected_seq = Digest(row.hash), row.seq + 1
 
 
-def _examine(
-    row: sa.Row[*tuple[Any, ...]], previous: Digest, expected_seq: int
-) -> tuple[Operation | None, str]:
-    body = bytes(row.body)
+def _walk(connection: Connection) -> "Iterator[_Stored]":
+    """All rows of the log in order; never more than a few hundred are in memory."""
+    after = -(2**63)
+    while rows := [_Stored(*row) for row in _after.all(connection, {"after": after})]:
+        yield from rows
+        after = rows[-1].seq
+
+
+def _examine(row: "_Stored", previous: Digest, expected_seq: int) -> tuple[Operation | None, str]:
+    body = row.body
     # Judged by the bytes, before they are read: reading passes over fields it does not know.
     flaw = "" if hash_of(body) == row.hash else "its content was changed after it was written"
     try:

@@ -51,9 +51,13 @@ def _deviations(
 
 
 def database_flaws(connection: Connection) -> list[str]:
-    """What SQLite itself finds wrong with the file."""
-    lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    return [line for line in lines if line != "ok"]
+    """What the database itself finds wrong with its files, as far as it looks."""
+    if connection.dialect.name == "sqlite":
+        lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [line for line in lines if line != "ok"]
+    broken = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT (indisvalid AND indisready)"
+    names = connection.exec_driver_sql(broken).scalars().all()
+    return [f"index {name} is not valid: REINDEX INDEX {name}" for name in names]
 
 
 def verified_versions(connection: Connection) -> list[tuple[str, int, Digest]]:

@@ -263,7 +263,7 @@ def _of_run() -> tuple[Column[int], Column[int]]:
 def _head() -> Column[str]:
     # What is indexed of a value that may have thousands of characters.
     return Column(
-        "head", String(HEAD_LENGTH), Computed(f"substr(value, 1, {HEAD_LENGTH})", persisted=True)
+        "head", _chars(HEAD_LENGTH), Computed(f"substr(value, 1, {HEAD_LENGTH})", persisted=True)
     )
 
 

@@ -1,7 +1,10 @@
+import uuid
+
 import pytest
 
 from lastgood.core.operations import Act, Actor, Origin
 from lastgood.store import log
+from lastgood.store.address import parse_address
 from lastgood.store.open import open_database
 
 
@@ -10,9 +13,23 @@ def path(tmp_path):
     return tmp_path / "lastgood.db"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_place(request, tmp_path):
+    """Makes places where a store can be: every test that needs one runs over each kind."""
+    if request.param == "sqlite":
+        return lambda: tmp_path / f"{uuid.uuid4().hex}.db"
+    server = request.getfixturevalue("postgresql")
+    return lambda: parse_address(server.fresh())
+
+
 @pytest.fixture
-def database(path):
-    opened = open_database(path)
+def place(new_place):
+    return new_place()
+
+
+@pytest.fixture
+def database(place):
+    opened = open_database(place)
     yield opened
     opened.close()
 

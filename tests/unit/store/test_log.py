@@ -4,6 +4,7 @@ import random
 import sqlite3
 
 import msgspec
+import psycopg
 import pytest
 import sqlalchemy as sa
 from histories import History
@@ -98,7 +99,7 @@ def test_an_idempotency_key_finds_its_operation_and_cannot_be_used_again(append,
     first = append(act(created(), key="once"))
     assert database.read(lambda c: log.by_idempotency_key(c, "once")) == first
     assert database.read(lambda c: log.by_idempotency_key(c, "never")) is None
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         append(act(moved(1), key="once"))
     with pytest.raises(InvalidInput):
         append(act(moved(1), key="k" * 129))

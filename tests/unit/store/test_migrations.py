@@ -1,7 +1,6 @@
 """All migrations together give exactly the schema that a new database is made from."""
 
 import re
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -9,25 +8,42 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from lastgood.store.address import parse_address
 from lastgood.store.database import Database
 from lastgood.store.migrations import configuration, upgrade
-from lastgood.store.open import SCHEMA_REVISION, open_database
+from lastgood.store.open import SCHEMA_REVISION, backend_of, open_database
 from lastgood.store.schema import metadata
-from lastgood.store.sqlite import Sqlite
 
 REPAIR = "run: python tests/unit/store/write_migration.py 'what changes'"
 
 
+COLUMNS = """
+SELECT relname, attname, format_type(atttypid, atttypmod), collname, attnotnull, attgenerated,
+       pg_get_expr(adbin, adrelid)
+FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid AND relkind = 'r'
+LEFT JOIN pg_collation ON attcollation = pg_collation.oid
+LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attnum > 0 AND NOT attisdropped AND relnamespace = current_schema()::regnamespace
+"""
+INDEXES = "SELECT indexdef, schemaname FROM pg_indexes WHERE schemaname = current_schema()"
+
+
 @pytest.fixture
-def migrated(tmp_path):
-    database = Database(Sqlite(tmp_path / "migrated.db"))
+def migrated(new_place):
+    database = Database(backend_of(new_place()))
     upgrade(database)
     yield database
     database.close()
 
 
 def statements(database):
-    """How every table and index was made, by name, without regard to white space."""
+    """How every table and index was made, by name, without regard to white space or the order of columns."""
+    if "postgresql" in database.place:
+        columns = database.peek(lambda c: c.exec_driver_sql(COLUMNS).all())
+        indexes = database.peek(lambda c: c.exec_driver_sql(INDEXES).all())
+        return {tuple(row) for row in columns if row[0] != "alembic_version"} | {
+            text.replace(f"{schema}.", "") for text, schema in indexes if "alembic" not in text
+        }
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
     rows = database.peek(lambda c: c.exec_driver_sql(query).all())
     return {name: _normal(sql) for name, sql in rows if name != "alembic_version"}
@@ -67,20 +83,30 @@ def test_migrating_what_is_up_to_date_changes_nothing(database):
     assert statements(database) == before
 
 
-def test_a_migration_that_fails_leaves_no_trace(path):
+def test_a_migration_that_fails_leaves_no_trace(place):
     """Two tables are made before the third is found to exist."""
-    database = Database(Sqlite(path))
+    database = Database(backend_of(place))
     in_the_way = "CREATE TABLE experiments (id INTEGER)"
     database.write(lambda tx: tx.exec_driver_sql(in_the_way)).result()
-    with pytest.raises(sa.exc.OperationalError, match="already exists"):
+    with pytest.raises(sa.exc.DBAPIError, match="already exists"):
         upgrade(database)
-    assert set(statements(database)) == {"experiments"}
+    assert database.peek(lambda c: sa.inspect(c).get_table_names()) == ["experiments"]
     database.close()
 
 
-def test_a_migrated_database_opens(migrated):
-    path = Path(migrated.place)
-    migrated.close()
-    again = open_database(path)
+def test_a_migrated_database_opens(place):
+    database = Database(backend_of(place))
+    upgrade(database)
+    database.close()
+    again = open_database(place)
     assert again.peek(lambda c: c.exec_driver_sql("SELECT count(*) FROM operations").scalar()) == 0
     again.close()
+
+
+def test_text_is_ordered_by_its_bytes_everywhere(postgresql):
+    """In PostgreSQL a column that forgets to say so has the order of some language."""
+    database = open_database(parse_address(postgresql.fresh()))
+    columns = database.peek(lambda c: c.exec_driver_sql(COLUMNS).all())
+    database.close()
+    other = {(row[0], row[1]) for row in columns if row[3] not in {None, "C"}}
+    assert other == {("alembic_version", "version_num")}

@@ -39,9 +39,9 @@ database.close()
 """
 
 
-def test_a_new_database_is_made_and_opened_again(path):
-    open_database(path, now_ms=5).close()
-    database = open_database(path)
+def test_a_new_database_is_made_and_opened_again(place):
+    open_database(place, now_ms=5).close()
+    database = open_database(place)
     assert database.peek(
         lambda c: c.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
     ) == [SCHEMA_REVISION]
@@ -51,12 +51,14 @@ def test_a_new_database_is_made_and_opened_again(path):
     database.close()
 
 
-def test_commits_are_synced(database):
+def test_commits_are_synced(path):
+    database = open_database(path)
     for setting, value in (("journal_mode", "wal"), ("synchronous", 2)):
         found = database.write(
             lambda tx, s=setting: tx.exec_driver_sql(f"PRAGMA {s}").scalar()
         ).result()
         assert found == value
+    database.close()
 
 
 def test_an_empty_file_left_by_a_crash_becomes_a_database(path):

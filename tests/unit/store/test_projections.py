@@ -94,7 +94,7 @@ def test_an_operation_whose_changes_do_not_fit_is_not_appended(database, append,
     assert database.read(log.newest)[0] == 0
 
 
-def test_projections_of_another_version_are_rebuilt_when_opened(database, append, act, path):
+def test_projections_of_another_version_are_rebuilt_when_opened(database, append, act, place):
     fill(append, act, seed=2, acts=60)
     whole = database.read(projections.dump)
 
@@ -104,6 +104,6 @@ def test_projections_of_another_version_are_rebuilt_when_opened(database, append
 
     database.write(age).result()
     database.close()
-    again = open_database(path)
+    again = open_database(place)
     assert again.read(projections.dump) == whole
     again.close()

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _AFTER_SLASH = chr(ord("/") + 1)  # 'd/' <= x < 'd0' are exactly the paths inside d
+_LEAST = "\x01"  # the least character that text may hold: PostgreSQL takes no NUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,13 @@ def folders_in(connection: Connection, folder: str) -> list[str]:
     """
     prefix = f"{folder}/" if folder else ""
     # Every path sorts between these two, so that the root is a range like any other folder.
-    start, end = (prefix, _range(folder)["end_"]) if folder else ("\x01", "\U0010ffff")
+    start, end = (prefix, _range(folder)["end_"]) if folder else (_LEAST, "\U0010ffff")
     names: set[str] = set()
     while (found := _next_parent.scalar(connection, {"start": start, "end_": end})) is not None:
         name, inside, _ = str(found)[len(prefix) :].partition("/")
         names.add(name)
         # 'd-2' sorts between 'd' and 'd/x': from 'd' step just one further, from 'd/x' step over all inside d.
-        start = f"{prefix}{name}{_AFTER_SLASH if inside else chr(0)}"
+        start = f"{prefix}{name}{_AFTER_SLASH if inside else _LEAST}"
     return sorted(names)
 
 

@@ -19,8 +19,8 @@ from lastgood.store.tracking.keyset import SortKey, behind, ordering
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = open_database(tmp_path / "lastgood.db")
+def database(place):
+    database = open_database(place)
     yield database
     database.close()
 

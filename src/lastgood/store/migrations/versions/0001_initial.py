@@ -517,7 +517,7 @@ def upgrade() -> None:
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "head",
-            sa.String(length=200),
+            sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
             sa.Computed("substr(value, 1, 200)", persisted=True),
             nullable=True,
         ),
@@ -665,7 +665,7 @@ def upgrade() -> None:
         sa.Column("start_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "head",
-            sa.String(length=200),
+            sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
             sa.Computed("substr(value, 1, 200)", persisted=True),
             nullable=True,
         ),
