@@ -98,7 +98,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(server, ask, announced, sent):
     ) as connection:
         head = f"PUT {FILES}/broken/file HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {announced}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * sent)
-        _eventually(lambda: _incoming(server))  # control: there is something to leave behind
+        if sent > MIB:  # a small body is not written before all of it is there
+            _eventually(lambda: _incoming(server))  # control: there is something to leave behind
     _eventually(lambda: not _incoming(server))
     assert ask("GET", f"{FILES}/broken/file")[0] == 404
 

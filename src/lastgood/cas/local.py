@@ -25,6 +25,7 @@ __all__ = ["LocalObjects", "sync_directory"]
 
 LEFTOVER_AGE_S = 24 * 3600.0  # older temporary files belong to processes that died
 OBJECT_MODE = 0o444
+WRITE_BACK_SIZE = 16 << 20  # bytes after which the disk is asked to begin with them
 
 
 class LocalObjects:
@@ -169,30 +170,73 @@ class LocalObjects:
         if self._durable:
             sync_directory(folder)
 
-    def sync_file(self, file: BinaryIO) -> None:
+    def sync_file(self, descriptor: int) -> None:
         """Make the bytes survive a power cut. An error here is final: it is never retried into a success."""
-        file.flush()
         if self._durable:
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
 
 
-class LocalWriter:
-    """An object on its way into `LocalObjects`."""
+class Incoming:
+    """A temporary file that is hashed while it is written; left without a new name, it is removed.
 
-    def __init__(self, store: LocalObjects, incoming: Path) -> None:
-        self._store = store
+    Args:
+        folder: Where the file is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._hasher = hashlib.sha256()
         self.size = 0
-        with translated(incoming):
-            descriptor, name = tempfile.mkstemp(dir=incoming)
-            self._file = os.fdopen(descriptor, "wb", buffering=CHUNK_SIZE)
+        with translated(folder):
+            self._descriptor, name = tempfile.mkstemp(dir=folder)
             self._path = Path(name)
+        self._open = True
+        self._named = False
+        self._handed_over = 0
 
     def write(self, chunk: bytes) -> None:
         with translated(self._path):
-            self._file.write(chunk)
+            written = os.write(self._descriptor, chunk)
+            while written < len(chunk):
+                written += os.write(self._descriptor, memoryview(chunk)[written:])
         self._hasher.update(chunk)
         self.size += len(chunk)
+        if self.size - self._handed_over >= WRITE_BACK_SIZE:
+            self._write_back()
+
+    def _write_back(self) -> None:
+        """Let the disk begin with what was written, so that the sync at the end need not wait for all of it."""
+        # It keeps what is not on disk yet, and that is everything which was just written.
+        os.posix_fadvise(
+            self._descriptor,
+            self._handed_over,
+            self.size - self._handed_over,
+            os.POSIX_FADV_DONTNEED,
+        )
+        self._handed_over = self.size
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # A full or broken disk may refuse these too; what remains is swept later, and the first error counts.
+        with suppress(OSError):
+            self._close()
+        if not self._named:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+
+class LocalWriter(Incoming):
+    """An object on its way into `LocalObjects`."""
+
+    def __init__(self, store: LocalObjects, folder: Path) -> None:
+        super().__init__(folder)
+        self._store = store
 
     def commit(self, *, expect: Digest | None = None) -> Digest:
         digest = digest_of_hex(self._hasher.hexdigest())
@@ -201,21 +245,12 @@ class LocalWriter:
                 f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again"
             )
         with translated(self._path):
-            os.fchmod(self._file.fileno(), OBJECT_MODE)
-            self._store.sync_file(self._file)
-            self._file.close()
+            os.fchmod(self._descriptor, OBJECT_MODE)
+            self._store.sync_file(self._descriptor)
+            self._close()
             self._store.publish(self._path, digest)
+        self._named = True
         return digest
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        # A full or broken disk may refuse these too; what remains is swept later, and the first error counts.
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
 
 
 def sync_directory(folder: Path) -> None:

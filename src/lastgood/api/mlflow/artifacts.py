@@ -3,21 +3,19 @@
 Paths come from the client; `parse_artifact_path` decides what they may be.
 """
 
-import asyncio
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
-from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from lastgood.api.mlflow.arrivals import done
+from lastgood.api.mlflow.receiving import receive
 from lastgood.api.mlflow.shapes import OfRun
 from lastgood.api.mlflow.wire import Handler, MlflowRequest, decode, empty_reply, reply
 from lastgood.engine.artifacts import (
@@ -28,14 +26,12 @@ from lastgood.engine.artifacts import (
     folder_of_uri,
     parse_artifact_path,
 )
-from lastgood.errors import InvalidInput, NotSupported, TooLarge
+from lastgood.errors import InvalidInput, NotSupported
 
 __all__ = ["ARTIFACT_ROUTES", "ROUTES"]
 
-BUFFER_SIZE = 1 << 20  # bytes that an upload holds in memory
 WHOLE_SIZE_MAX = 1 << 20  # a file up to this is verified before its first byte is sent
 UPLOAD_SIZE_MAX = 1 << 40  # bytes
-STALL_TIMEOUT_S = 120.0  # without a byte of an upload
 PREFIX = "/api/2.0/mlflow-artifacts"
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
@@ -67,51 +63,19 @@ class _Span:
 
 async def upload(request: MlflowRequest) -> Response:
     """Store a file; it replaces what was there once all of it has arrived and is durable."""
+    artifacts = request.services.artifacts
     path = parse_artifact_path(request.path_params["path"])
-    length = request.header(b"content-length")
-    expected = int(length) if length.isdecimal() else None
     try:
-        async with _writer(request.services.artifacts, path) as writer:
-            await _receive(request, writer, expected)
-            await done(await run_in_threadpool(writer.commit))
+        named = await receive(
+            request,
+            begin=lambda: artifacts.open_writer(path),
+            finish=ArtifactWriter.commit,
+            size_max=UPLOAD_SIZE_MAX,
+        )
+        await done(named)
     except ClientDisconnect:  # nobody is left to read an answer, and nothing was stored
         return Response(status_code=400)
     return Response(status_code=200)
-
-
-@asynccontextmanager
-async def _writer(artifacts: Artifacts, path: str) -> AsyncIterator[ArtifactWriter]:
-    writer = await run_in_threadpool(artifacts.open_writer, path)
-    try:
-        yield writer
-    finally:  # removing what was not committed may take a request to a bucket; also when cancelled
-        with CancelScope(shield=True):
-            await run_in_threadpool(writer.__exit__)
-
-
-async def _receive(request: MlflowRequest, writer: ArtifactWriter, expected: int | None) -> None:
-    buffer = bytearray()
-    received = 0
-    try:
-        async with asyncio.timeout(STALL_TIMEOUT_S) as deadline:
-            async for chunk in request.stream():
-                received += len(chunk)
-                if received > UPLOAD_SIZE_MAX:
-                    raise TooLarge(f"An artifact may have {UPLOAD_SIZE_MAX:,} bytes")
-                buffer += chunk
-                if len(buffer) >= BUFFER_SIZE:
-                    await run_in_threadpool(writer.write, bytes(buffer))
-                    buffer.clear()
-                deadline.reschedule(asyncio.get_running_loop().time() + STALL_TIMEOUT_S)
-    except TimeoutError:
-        raise InvalidInput(
-            f"The upload stalled for {STALL_TIMEOUT_S:g} s; nothing was stored"
-        ) from None
-    if expected is not None and received != expected:
-        raise InvalidInput(
-            f"The upload ended after {received} of {expected} bytes; nothing was stored"
-        )
-    await run_in_threadpool(writer.write, bytes(buffer))
 
 
 async def download(request: MlflowRequest) -> Response:
