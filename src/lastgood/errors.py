@@ -4,7 +4,8 @@
     ├── InvalidInput                   2     400   what was given cannot be right
     │   ├── InvalidReference
     │   ├── InvalidName
-    │   └── TooLarge                         413
+    │   ├── TooLarge                         413
+    │   └── TooSlow                          408    the request, or the reading of its answer, stalled
     ├── Refused                        3     403   a rule forbids it
     │   ├── Held                                   a hold is on the version
     │   ├── Protected                              something still needs it
@@ -17,6 +18,7 @@
     ├── NotConverged                   7     504
     ├── StoreUnavailable               1     503   the store cannot be opened, or is locked by another server
     │   └── StoreFull                        507
+    ├── Overloaded                     1     503   too much at once; nothing was changed
     ├── ServerUnreachable              1     503
     └── NotSupported                   1     501
 
@@ -39,12 +41,14 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "NothingGood",
+    "Overloaded",
     "Protected",
     "Refused",
     "ServerUnreachable",
     "StoreFull",
     "StoreUnavailable",
     "TooLarge",
+    "TooSlow",
     "Unverified",
     "error_class",
 ]
@@ -88,6 +92,12 @@ class TooLarge(InvalidInput):
     """Something exceeds its stated limit."""
 
     http_status = 413
+
+
+class TooSlow(InvalidInput):
+    """What was announced did not come in time."""
+
+    http_status = 408
 
 
 class Refused(LastgoodError):
@@ -170,6 +180,23 @@ class StoreFull(StoreUnavailable):
     # Not 503: MLflow clients would repeat the call for four minutes against a full disk.
     http_status = 507
     mlflow_code = "RESOURCE_EXHAUSTED"
+
+
+class Overloaded(LastgoodError):
+    """More at once than the server takes on. Nothing was changed: repeating is safe.
+
+    Args:
+        message: As for all.
+        hint: As for all.
+        retry_after_s: When to come back.
+    """
+
+    http_status = 503
+    mlflow_code = "TEMPORARILY_UNAVAILABLE"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class ServerUnreachable(LastgoodError):

@@ -1,29 +1,26 @@
-"""The server as one ASGI application: the MLflow protocol by its own short path, the rest by FastAPI.
+"""The server as one ASGI application: the MLflow protocol by its own short path, the rest by FastAPI."""
 
-FastAPI takes long to import. It is imported in a thread once the server listens, so that a server is
-ready for its first request in a fraction of the time.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lastgood.api.admission import Admission, BodyRoom
 from lastgood.api.errors import (
     broke_off,
     internal_error,
     no_such_endpoint,
     no_workspaces,
-    refused_as_text,
+    refused_early,
     too_large,
     wrong_method,
 )
 from lastgood.api.limits import (
+    BodyTooLarge,
     check_came_from_here,
+    check_head,
     check_json,
     header_of,
     read_body,
@@ -32,21 +29,20 @@ from lastgood.api.mlflow.answers import Answers
 from lastgood.api.mlflow.left_out import family_of
 from lastgood.api.mlflow.routes import SERVER_INFO_PATH, Endpoint, mlflow_routes
 from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
+from lastgood.api.native_door import NATIVE, NativeDoor
+from lastgood.api.pace import paced_receive, paced_send
 from lastgood.api.services import Services
 from lastgood.errors import (
     InvalidInput,
     LastgoodError,
+    Overloaded,
     Refused,
-    StoreUnavailable,
     TooLarge,
 )
 
 __all__ = ["App", "create_app"]
 
 QUERY_FIELDS_MAX = 10_000
-NATIVE = "/api/v1"
-WATCHES = f"{NATIVE}/target/"
-"""Gateways wait here for a ref to move, up to a minute each."""
 OPEN_PATHS = frozenset({"/health", "/version"})
 """Answered whatever the Host header says: load balancers and probes ask by address."""
 ANY_WORKSPACE = frozenset({"/version", SERVER_INFO_PATH})
@@ -64,14 +60,20 @@ _CONTENT_HEADERS = (
 )
 
 
-def create_app(services: Services, *, native: Callable[[Services], ASGIApp] | None = None) -> "App":
+def create_app(
+    services: Services,
+    *,
+    native: Callable[[Services], ASGIApp] | None = None,
+    admission: Admission | None = None,
+) -> "App":
     """The whole HTTP surface over these services.
 
     Args:
         services: The engine.
         native: Makes the native API; by default `lastgood.api.native`, imported when it is first needed.
+        admission: How much is taken on at once; by default as much as its constants say.
     """
-    return App(services, native or _native_app)
+    return App(services, native or _native_app, admission or Admission())
 
 
 def _native_app(services: Services) -> ASGIApp:
@@ -83,20 +85,18 @@ def _native_app(services: Services) -> ASGIApp:
 class App:
     """The ASGI application. Make it with `create_app`."""
 
-    def __init__(self, services: Services, native: Callable[[Services], ASGIApp]) -> None:
+    def __init__(
+        self, services: Services, native: Callable[[Services], ASGIApp], admission: Admission
+    ) -> None:
         self._services = services
         self._routes = mlflow_routes()
-        self._make_native = native
-        self._native: asyncio.Task[ASGIApp] | None = None
-        self._watches: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._admission = admission
+        self._native = NativeDoor(lambda: native(services), admission)
         self._answers = Answers(services.kernel.head)
 
     def release_watches(self) -> None:
         """End the requests that wait for something to happen, so that the server can stop at once."""
-        self._stopping = True
-        for watch in self._watches:
-            watch.cancel()
+        self._native.release_watches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -111,7 +111,7 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._native_task()
+                self._native.prepare()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await send({"type": "lifespan.shutdown.complete"})
@@ -125,10 +125,11 @@ class App:
         if path.startswith("/ajax-api/"):  # the name under which MLflow's web pages call the same
             path = "/" + path.removeprefix("/ajax-")
         try:
+            check_head(scope)
             if path not in OPEN_PATHS:
                 check_came_from_here(scope)
-        except Refused as error:
-            await refused_as_text(f"{error.message} ({error.hint})")(scope, receive, send)
+        except (Refused, TooLarge) as error:
+            await refused_early(error)(scope, receive, send)
             return
         if found := self._routes.find(method, path):
             if path not in ANY_WORKSPACE and header_of(scope, b"x-mlflow-workspace").strip():
@@ -136,7 +137,7 @@ class App:
                 return
             await self._protocol(found, scope, receive, send)
         elif _is_native(path) and family_of(path) is None:
-            await self._serve_native(scope, receive, send)
+            await self._native(scope, receive, _with_headers(send, _SAFE_HEADERS))
         elif methods := self._routes.methods(path):
             await wrong_method(method, path, methods)(scope, receive, send)
         else:
@@ -145,46 +146,61 @@ class App:
     async def _protocol(
         self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive, send: Send
     ) -> None:
+        endpoint, parameters = found
+        if not endpoint.streams:
+            room = BodyRoom(self._admission)
+            request = MlflowRequest(self._services, scope, receive, room, path_params=parameters)
+            await self._exchange(endpoint, request, send)
+            return
+        room, paced = BodyRoom(self._admission), paced_receive(receive)
+        request = MlflowRequest(self._services, scope, paced, room, path_params=parameters)
         try:
-            response = await self._answer(found, scope, receive)
+            with self._admission.streaming, room:
+                await self._exchange(endpoint, request, paced_send(send))
+        except Overloaded as error:
+            await error_reply(error)(scope, receive, send)
+
+    async def _exchange(self, endpoint: Endpoint, request: MlflowRequest, send: Send) -> None:
+        scope = request.scope
+        try:
+            response = await self._answer(endpoint, request)
         except ClientDisconnect:  # nobody is left to read an answer
             return
         if isinstance(response, JsonReply):
-            await response(scope, receive, send)
+            await response(scope, request.receive, send)
             return
         try:
-            await response(scope, receive, _with_headers(send, _CONTENT_HEADERS))
+            await response(scope, request.receive, _with_headers(send, _CONTENT_HEADERS))
         except (
             Exception
         ) as error:  # a process edge: the status is sent, all that is left is to hang up
             broke_off(error, scope["method"], scope["path"])
             raise
 
-    async def _answer(
-        self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive
-    ) -> Response:
-        endpoint, parameters = found
-        request = MlflowRequest(self._services, scope, receive, path_params=parameters)
+    async def _answer(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
+        scope = request.scope
         try:
-            if not endpoint.streams and scope["method"] != "GET":
-                check_json(scope)
-                try:
-                    request.body = await read_body(scope, receive)
-                except TooLarge as error:
-                    return too_large(error)
-            if endpoint.registry_read:
-                return await self._known_or_asked(endpoint, request)
-            return await self._ask(endpoint, request)
-        except LastgoodError as error:
-            if error.http_status == 500:
-                return internal_error(error, scope["method"], scope["path"])
-            return error_reply(error)
+            if endpoint.streams:
+                return await self._ask(endpoint, request)
+            if scope["method"] == "GET":
+                return await self._in_turn(endpoint, request)
+            check_json(scope)
+            with request.room:
+                # Read before there is a place among the requests in work: a body that trickles in holds none.
+                request.body = await read_body(scope, request.receive, room=request.room)
+                return await self._in_turn(endpoint, request)
         except ClientDisconnect:
             raise
         except (
             Exception
         ) as error:  # a process edge: whatever it was must not show outside, but in the log
-            return internal_error(error, scope["method"], scope["path"])
+            return _failure(error, scope)
+
+    async def _in_turn(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
+        with self._admission.answering:
+            if endpoint.registry_read:
+                return await self._known_or_asked(endpoint, request)
+            return await self._ask(endpoint, request)
 
     async def _known_or_asked(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
         question = (request.scope["path"], request.scope["query_string"], request.body)
@@ -201,39 +217,13 @@ class App:
             request.query = _query(request.scope["query_string"])
         return await endpoint.handler(request)
 
-    def _native_task(self) -> "asyncio.Task[ASGIApp]":
-        if self._native is None:
-            self._native = asyncio.ensure_future(
-                run_in_threadpool(self._make_native, self._services)
-            )
-        return self._native
 
-    async def _serve_native(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = await asyncio.shield(self._native_task())
-        extended = _with_headers(send, _SAFE_HEADERS)
-        if scope["path"].startswith(WATCHES):
-            await self._watch(app, scope, receive, extended)
-        else:
-            await app(scope, receive, extended)
-
-    async def _watch(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        watch = asyncio.ensure_future(_as_coroutine(app(scope, receive, send)))
-        self._watches.add(watch)
-        if self._stopping:
-            watch.cancel()
-        try:
-            await watch
-        except asyncio.CancelledError:
-            if not watch.cancelled():
-                raise
-            error = StoreUnavailable("The server is stopping", hint="try again")
-            await error_reply(error)(scope, receive, send)
-        finally:
-            self._watches.discard(watch)
-
-
-async def _as_coroutine(answering: Awaitable[None]) -> None:
-    await answering
+def _failure(error: Exception, scope: Scope) -> Response:
+    if isinstance(error, BodyTooLarge):
+        return too_large(error)
+    if isinstance(error, LastgoodError) and error.http_status != 500:
+        return error_reply(error)
+    return internal_error(error, scope["method"], scope["path"])
 
 
 def _is_native(path: str) -> bool:

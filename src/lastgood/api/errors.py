@@ -17,7 +17,7 @@ __all__ = [
     "internal_error",
     "no_such_endpoint",
     "no_workspaces",
-    "refused_as_text",
+    "refused_early",
     "too_large",
     "wrong_method",
 ]
@@ -56,9 +56,10 @@ def too_large(error: TooLarge) -> Response:
     return response
 
 
-def refused_as_text(message: str) -> Response:
-    """403 for a request that should not have come here at all."""
-    return _error("PERMISSION_DENIED", message, 403)
+def refused_early(error: LastgoodError) -> Response:
+    """For a request that is not looked at: it should not have come here, or its head is too large."""
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
+    return _error(error.mlflow_code, message, error.http_status)
 
 
 def internal_error(error: Exception, method: str, path: str) -> Response:

@@ -10,15 +10,60 @@ import re
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from lastgood.errors import InvalidInput, Refused, TooLarge
+from lastgood.api.admission import BodyRoom
+from lastgood.errors import InvalidInput, Refused, TooLarge, TooSlow
 
-__all__ = ["JSON_BODY_MAX", "check_came_from_here", "check_json", "header_of", "read_body"]
+__all__ = [
+    "JSON_BODY_MAX",
+    "WITH_CONTENT",
+    "BodyTooLarge",
+    "check_came_from_here",
+    "check_head",
+    "check_json",
+    "header_of",
+    "read_body",
+]
 
 JSON_BODY_MAX = 16 * 2**20  # bytes
+PATH_LENGTH_MAX = 8_192  # bytes
+QUERY_LENGTH_MAX = 60_000  # granian refuses addresses of more than 65,534 by itself, without a word
+HEADERS_LENGTH_MAX = 65_536  # of all together; granian refuses more than 100 of them by itself
 BODY_TIMEOUT_S = 60.0  # for a JSON body to arrive
 _LOOPBACK_NAME = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+
+
+class AddressTooLong(TooLarge):
+    """The path or the query."""
+
+    http_status = 414
+
+
+class HeadersTooLarge(TooLarge):
+    """All headers together."""
+
+    http_status = 431
+
+
+class BodyTooLarge(TooLarge):
+    """The rest of the body will not be read."""
+
+
+def check_head(scope: Scope) -> None:
+    """Bound what comes before the body.
+
+    Raises:
+        AddressTooLong: the path or the query is. HeadersTooLarge: the headers are.
+    """
+    for what, text, most in (
+        ("path", scope["raw_path"], PATH_LENGTH_MAX),
+        ("query", scope["query_string"], QUERY_LENGTH_MAX),
+    ):
+        if len(text) > most:
+            raise AddressTooLong(f"The {what} of the address is longer than {most:,} bytes")
+    if sum(len(key) + len(value) for key, value in scope["headers"]) > HEADERS_LENGTH_MAX:
+        raise HeadersTooLarge(f"The headers are larger than {HEADERS_LENGTH_MAX:,} bytes")
 
 
 def header_of(scope: Scope, name: bytes) -> str:
@@ -58,19 +103,22 @@ def check_json(scope: Scope) -> None:
     Raises:
         InvalidInput: the Content-Type is another, and there is a body.
     """
-    if scope["method"] not in _WITH_CONTENT or header_of(scope, b"content-length") == "0":
+    if scope["method"] not in WITH_CONTENT or header_of(scope, b"content-length") == "0":
         return
     kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise InvalidInput("Bad Request. Content-Type must be one of ['application/json'].")
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int = JSON_BODY_MAX) -> bytes:
+async def read_body(
+    scope: Scope, receive: Receive, *, room: BodyRoom, limit: int = JSON_BODY_MAX
+) -> bytes:
     """The whole body, if it is small and comes soon.
 
     Raises:
-        TooLarge: it is, or says it is, longer than `limit` bytes; the rest is not read.
-        InvalidInput: it did not arrive within a minute.
+        BodyTooLarge: it is, or says it is, longer than `limit` bytes; the rest is not read.
+        TooSlow: it did not arrive within a minute.
+        Overloaded: there is no room in memory for it beside the others.
         ClientDisconnect: the client went away.
     """
     length = header_of(scope, b"content-length")
@@ -78,28 +126,32 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int = JSON_BODY_MA
         raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read(receive, limit)
+            return await _read(receive, limit, room)
     except TimeoutError:
-        raise InvalidInput(f"The request did not arrive within {BODY_TIMEOUT_S:g} s") from None
+        raise TooSlow(f"The request did not arrive within {BODY_TIMEOUT_S:g} s") from None
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def _read(receive: Receive, limit: int, room: BodyRoom) -> bytes:
     message = await receive()
     if not message.get("more_body", False) and message["type"] == "http.request":
         body: bytes = message.get("body", b"")
         if len(body) > limit:
             raise _too_large(limit)
+        room.take(len(body))
         return body
     chunks = bytearray()
     while message["type"] == "http.request":
         chunks += message.get("body", b"")
         if len(chunks) > limit:
             raise _too_large(limit)
+        room.take(len(message.get("body", b"")))
         if not message.get("more_body", False):
             return bytes(chunks)
         message = await receive()
     raise ClientDisconnect
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The request is larger than {limit:,} bytes", hint="send it in smaller parts")
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The request is larger than {limit:,} bytes", hint="send it in smaller parts"
+    )

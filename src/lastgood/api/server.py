@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import tempfile
@@ -29,8 +30,12 @@ from lastgood.errors import LastgoodError, Refused, StoreUnavailable
 __all__ = ["serve_registry", "services_of"]
 
 BACKLOG = 1024
-BACKPRESSURE = 512  # requests that run at once; the others wait in the socket
-HEADER_TIMEOUT_MS = 30_000
+# Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
+CONNECTIONS_MAX = 4096
+FILES_OF_OUR_OWN = (
+    512  # descriptors that the database, objects and threads may need beside the connections
+)
+HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
 DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 
 _log = logging.getLogger(__name__)
@@ -92,7 +97,7 @@ class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skip
     half of the connections. It takes a ready socket where the platform has no such option.
     """
 
-    def __init__(self, app: App, listener: socket.socket) -> None:
+    def __init__(self, app: App, listener: socket.socket, *, connections_max: int) -> None:
         host, port = listener.getsockname()[:2]
         super().__init__(
             app,
@@ -102,7 +107,7 @@ class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skip
             http="1",
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
             backlog=BACKLOG,
-            backpressure=BACKPRESSURE,
+            backpressure=connections_max,
             websockets=False,
             log_enabled=False,
         )
@@ -120,7 +125,7 @@ async def _serve(app: App, listener: socket.socket, *, url: str, ready_file: Pat
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = _RegistryServer(app, listener)
+    server = _RegistryServer(app, listener, connections_max=_connections_max())
     serving = asyncio.create_task(server.serve(), name="http")
     stopped = asyncio.create_task(stop.wait(), name="signal")
     _log.info("lastgood server at %s", url)
@@ -141,6 +146,17 @@ async def _serve(app: App, listener: socket.socket, *, url: str, ready_file: Pat
             await serving
     elif (error := serving.exception()) is not None:
         raise error
+
+
+def _connections_max() -> int:
+    """As many as wanted, or as the system allows; the usual soft limit of 1024 files is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_OF_OUR_OWN
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(soft - FILES_OF_OUR_OWN, soft // 2)
+    return CONNECTIONS_MAX
 
 
 def _announce(ready_file: Path | None, url: str) -> None:

@@ -164,7 +164,7 @@ def error_of(status: int, body: bytes, url: str) -> LastgoodError:
             return ServerUnreachable(
                 f"The registry at {url} is not available (HTTP {status})", hint=SERVER_HINT
             )
-        if status == 413:
+        if status in {413, 414, 431}:
             return TooLarge(
                 f"The request is larger than the registry at {url} takes",
                 hint="does the model need that many files?",

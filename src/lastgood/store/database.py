@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lastgood.errors import StoreUnavailable
+from lastgood.errors import LastgoodError, Overloaded, StoreUnavailable
 from lastgood.store.backend import Backend, Connection, WriteSession
 
 __all__ = ["Connection", "Database"]
@@ -28,6 +28,7 @@ Unit = Callable[[Connection], Any]
 GROUP_SIZE_MAX = 256  # bounds how long the first of a group waits for the last
 GATHER_S_MAX = 0.002  # for callers that were acknowledged together and ask again
 CLOSE_TIMEOUT_S = 30.0
+QUEUE_MAX = 10_000  # writes that wait; a disk that hangs must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,25 @@ class Database:
 
         A unit that raises leaves no trace; the others of its group are not affected. What is queued
         cannot be cancelled: a client that goes away does not undo what it asked for.
+
+        Raises (through the future):
+            Overloaded: ten thousand writes wait already. StoreUnavailable: the database is closed, or fails.
         """
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
+        refusal: LastgoodError
         with self._lock:
-            if not self._closed:
+            if self._closed:
+                refusal = StoreUnavailable("The store is closed")
+            elif self._queue.qsize() >= QUEUE_MAX:
+                refusal = Overloaded(
+                    f"{QUEUE_MAX:,} writes wait for the disk; nothing was changed",
+                    hint="try again in a moment; is the disk well?",
+                )
+            else:
                 self._queue.put(_Queued(unit, future))
                 return future
-        future.set_exception(StoreUnavailable("The store is closed"))
+        future.set_exception(refusal)
         return future
 
     def read(self, query: Callable[[Connection], T]) -> T:

@@ -17,7 +17,6 @@ from lastgood.errors import InvalidInput, TooLarge
 __all__ = ["Sink", "receive"]
 
 BATCH_SIZE = 1 << 20  # bytes; an upload holds two batches in memory
-STALL_TIMEOUT_S = 120.0  # without a byte
 
 
 class Sink(Protocol):
@@ -51,7 +50,7 @@ async def receive(
 
     Raises:
         ClientDisconnect: the client went away.
-        InvalidInput: the body stalled or is not as long as was announced.
+        TooSlow: the body stalled. InvalidInput: it is not as long as was announced.
         TooLarge: it is longer than `size_max`.
         Whatever `begin`, `write` and `finish` raise. In each case the sink was left.
     """
@@ -115,7 +114,7 @@ class _Body:
         chunks: list[bytes] = []
         size = 0
         while size < BATCH_SIZE:
-            chunk = await self._next()
+            chunk = await anext(self._chunks, None)
             if chunk is None:
                 self._end()
                 break
@@ -125,15 +124,6 @@ class _Body:
             if self._received > self._size_max:
                 raise self._too_large()
         return chunks
-
-    async def _next(self) -> bytes | None:
-        try:
-            async with asyncio.timeout(STALL_TIMEOUT_S):
-                return await anext(self._chunks, None)
-        except TimeoutError:
-            raise InvalidInput(
-                f"The upload stalled for {STALL_TIMEOUT_S:g} s; nothing was stored"
-            ) from None
 
     def _end(self) -> None:
         self._over = True

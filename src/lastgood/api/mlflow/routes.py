@@ -130,7 +130,7 @@ def mlflow_routes() -> Routes:
         routes.add(module.ROUTES, prefix=PREFIX)
     routes.add(artifacts.ARTIFACT_ROUTES, streams=True)
     routes.add(small_uploads.UPLOAD_ROUTES, streams=True)
-    routes.add(versions.ROOT_ROUTES)
+    routes.add(versions.ROOT_ROUTES, streams=True)
     routes.add(
         {
             ("GET", "/version"): version,

@@ -18,9 +18,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from lastgood.api.admission import BodyRoom
 from lastgood.api.services import Services
 from lastgood.core.ids import printable
-from lastgood.errors import AlreadyExists, InvalidInput, LastgoodError, TooLarge
+from lastgood.errors import AlreadyExists, InvalidInput, LastgoodError, Overloaded, TooLarge
 
 __all__ = [
     "Handler",
@@ -54,11 +55,13 @@ class MlflowRequest:
     """One call of an MLflow client.
 
     `body` is complete for JSON calls; for artifact calls it is empty and `stream` yields the chunks.
+    Whoever reads a body whole takes the memory for it from `room`.
     """
 
     services: Services
     scope: Scope
     receive: Receive
+    room: BodyRoom
     body: bytes = b""
     query: list[tuple[str, str]] = field(default_factory=list)
     path_params: dict[str, str] = field(default_factory=dict)
@@ -134,7 +137,12 @@ def error_reply(error: LastgoodError) -> Response:
     message = f"{error.message} ({error.hint})" if error.hint else error.message
     # MLflow answers 400 where a name is taken or a value is too long; some scripts compare the status.
     status = 400 if isinstance(error, AlreadyExists | TooLarge) else error.http_status
-    return JsonReply(_encoder.encode({"error_code": error.mlflow_code, "message": message}), status)
+    answer = JsonReply(
+        _encoder.encode({"error_code": error.mlflow_code, "message": message}), status
+    )
+    if isinstance(error, Overloaded):
+        answer.raw_headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    return answer
 
 
 def enum_name(value: str | int, names: Mapping[int, str], *, parameter: str) -> str:

@@ -8,7 +8,6 @@ from fastapi_offline import FastAPIOffline
 from lastgood import __version__
 from lastgood.api.native.changing import changing_routes
 from lastgood.api.native.following import following_routes
-from lastgood.api.native.limits import LimitBody
 from lastgood.api.native.reading import reading_routes
 from lastgood.api.native.replies import ERROR_RESPONSES, install_error_handlers
 from lastgood.api.native.streaming import streaming_routes
@@ -18,7 +17,6 @@ from lastgood.engine.bell import Bell
 __all__ = ["NativeServices", "create_native_app"]
 
 PREFIX = "/api/v1"
-BODY_BYTES_MAX = 64 * 2**20  # the manifest of 100,000 files with long paths
 DESCRIPTION = """\
 Version control for models in production. Every command of `lastgood` is here, one route each.
 
@@ -71,6 +69,5 @@ def create_native_app(services: NativeServices) -> FastAPI:
     ):
         routes.include_router(part)
     app.include_router(routes)
-    app.add_middleware(LimitBody, bytes_max=BODY_BYTES_MAX, except_under=f"{PREFIX}/objects/")
     install_error_handlers(app)
     return app

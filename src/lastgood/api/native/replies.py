@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lastgood.core.ids import printable
-from lastgood.errors import InvalidInput, LastgoodError, NotFound, TooLarge
+from lastgood.errors import InvalidInput, LastgoodError, NotFound, Overloaded
 
 __all__ = ["ERROR_RESPONSES", "error_reply", "install_error_handlers", "reply"]
 
@@ -64,7 +64,10 @@ def error_reply(error: LastgoodError, *, status: int | None = None) -> Response:
             "exit_code": error.exit_code,
         }
     }
-    return reply(body, status=error.http_status if status is None else status)
+    answer = reply(body, status=error.http_status if status is None else status)
+    if isinstance(error, Overloaded):
+        answer.headers["retry-after"] = str(error.retry_after_s)
+    return answer
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -100,8 +103,6 @@ async def _http(request: Request, error: Exception) -> Response:
         return error_reply(
             NotFound(f"{what} is no address of this API", hint="all of them are at /docs")
         )
-    if error.status_code == 413:
-        return error_reply(TooLarge(f"{what}: {error.detail}"))
     return error_reply(
         InvalidInput(f"{what}: {error.detail}", hint="see /docs"), status=error.status_code
     )

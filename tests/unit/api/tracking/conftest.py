@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from lastgood.api.admission import Admission, BodyRoom
 from lastgood.api.mlflow import artifacts, experiments, logged_models, metrics, runs
 from lastgood.api.mlflow.wire import MlflowRequest, error_reply
 from lastgood.api.services import Services
@@ -62,6 +63,7 @@ class Client:
             services=self._services,
             scope={"method": method, "path": path, "headers": list(headers)},
             receive=receive,
+            room=BodyRoom(Admission()),
             body=content,
             query=parse_qsl(query, keep_blank_values=True),
             path_params=found.groupdict(),
