@@ -41,6 +41,7 @@ ARTIFACT_SCHEME = "mlflow-artifacts"
 
 _FROZEN_PATH = re.compile(r"sha256/([0-9a-f]{64})(?:/(.*))?\Z", re.DOTALL)
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_ENCODED_CONTROL = re.compile(r"%([01][0-9A-Fa-f]|7[Ff])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def parse_artifact_path(text: str) -> str:
         text: Percent-encoded any number of times.
 
     Returns:
-        The decoded path: relative, normal, without a leading or trailing slash.
+        The decoded path: relative, normal, without a leading or trailing slash. A percent sign and two
+        digits that would make a control character stay as they are: `log_image` of MLflow's clients writes
+        names like ``dogs%step%0%timestamp%1795258975014``.
 
     Raises:
         InvalidInput: it could mean anything outside the root, on this or another operating system.
@@ -81,7 +84,7 @@ def parse_artifact_path(text: str) -> str:
 
 def _decoded(text: str) -> str:
     for _ in range(DECODINGS_MAX):
-        decoded = unquote(text, errors="surrogateescape")
+        decoded = unquote(_ENCODED_CONTROL.sub(r"%25\1", text), errors="surrogateescape")
         if decoded == text:
             return decoded
         text = decoded

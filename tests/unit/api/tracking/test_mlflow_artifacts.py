@@ -118,17 +118,15 @@ HOSTILE = [
     "C:/x",
     "/etc/passwd",
     "//x",
-    "a\x00b",
     "a#b",
     "%ff",
     "\uff0e\uff0e/x",
 ]
+ENCODED = [quote(path, safe="", errors="surrogateescape") for path in HOSTILE]
 
 
-@pytest.mark.parametrize("path", HOSTILE)
-@pytest.mark.parametrize("form", [str, lambda p: quote(p, safe="", errors="surrogateescape")])
-def test_hostile_paths_are_refused_everywhere(client, run_id, path, form):
-    path = form(path)
+@pytest.mark.parametrize("path", [*HOSTILE, *ENCODED, "a\x00b"])
+def test_hostile_paths_are_refused_everywhere(client, run_id, path):
     put(client, f"0/{run_id}/artifacts/a", b"x")
     answers = [
         client("PUT", f"{FILES}/{path}", b"x"),
@@ -150,3 +148,12 @@ def test_hostile_paths_are_refused_everywhere(client, run_id, path, form):
     for status, _, body in answers:
         assert status == 400
         assert b"Invalid path" in body or body == b""
+
+
+def test_a_percent_sign_before_digits_is_part_of_a_name(client, run_id):
+    """`log_image` of MLflow 2 separates with percent signs; decoded, ``%17`` would be a control character."""
+    name = "dogs%step%0%timestamp%1795258975014.png"
+    put(client, f"0/{run_id}/artifacts/{quote(name)}", b"x")
+    (listed,) = client.get("/artifacts/list", run_id=run_id)["files"]
+    assert listed["path"] == name
+    assert client("GET", f"{FILES}/0/{run_id}/artifacts/{quote(name)}")[::2] == (200, b"x")
