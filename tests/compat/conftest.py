@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,9 @@ def _started(process, ready_file):
     return json.loads(ready_file.read_text())
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
+@contextmanager
+def lastgood_server(folder):
     """`lastgood server`, as a user starts it."""
-    folder = tmp_path_factory.mktemp("server")
     ready_file, log = folder / "ready.json", (folder / "log").open("wb")
     command = [
         sys.executable,
@@ -64,26 +64,36 @@ def server(tmp_path_factory):
                 process.kill()
 
 
-@pytest.fixture(params=sorted(CLIENTS))
-def run_script(request, server, tmp_path):
-    """Runs a script with one of the clients against the server; its output, once it ended well."""
-    python = CLIENTS[request.param]
-    assert python.exists(), f"{python} is missing; `make test` makes it"
-    # Nothing of ours or of the caller's settings: what a user's shell would have, and no waiting on errors.
-    environment = {
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One for all tests that do not mind what others leave there."""
+    with lastgood_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+def users_shell(home):
+    """Nothing of ours or of the caller's settings: what a user's shell would have, and no waiting on errors."""
+    return {
         "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
+        "HOME": str(home),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "PYTHONWARNINGS": "ignore",
     }
 
+
+@pytest.fixture(params=sorted(CLIENTS))
+def run_script(request, server, tmp_path):
+    """Runs a script with one of the clients against the server; its output, once it ended well."""
+    python = CLIENTS[request.param]
+    assert python.exists(), f"{python} is missing; `make test` makes it"
+
     def run(script):
         done = subprocess.run(
             [python, script, server.url],
             cwd=tmp_path,
-            env=environment,
+            env=users_shell(tmp_path),
             capture_output=True,
             text=True,
             timeout=SCRIPT_TIMEOUT_S,
