@@ -21,10 +21,14 @@ from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
 from lastgood.api.services import Services
+from lastgood.api.webhooks.courier import Courier
+from lastgood.api.webhooks.sender import Sender
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.catalogue import Catalogue
 from lastgood.engine.open import Engine, ServerLock, init_data_directory, open_engine
 from lastgood.engine.tracking import Tracking
+from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
+from lastgood.engine.webhooks import Webhooks
 from lastgood.errors import LastgoodError, Refused, StoreUnavailable
 
 __all__ = ["serve_registry", "services_of"]
@@ -70,8 +74,12 @@ def serve_registry(
             url = _url_of(listener)
             lock.announce(url)
             with open_engine(data) as engine:
-                app = create_app(services_of(engine))
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                services = services_of(engine)
+                app = create_app(services)
+                with (
+                    _courier(services),
+                    asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+                ):
                     runner.run(_serve(app, listener, url=url, ready_file=ready_file))
         finally:
             lock.close()
@@ -87,7 +95,14 @@ def services_of(engine: Engine) -> Services:
         tracking=Tracking(engine.kernel),
         artifacts=artifacts,
         catalogue=Catalogue(engine.kernel, artifacts),
+        webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
+        sender=Sender(engine.kernel.settings.webhooks.reach),
     )
+
+
+def _courier(services: Services) -> Courier:
+    # The lock of the directory makes this its one server, so the name may outlive the process.
+    return Courier(services.kernel, services.webhooks, services.sender, owner="server")
 
 
 class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject

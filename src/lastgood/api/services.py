@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lastgood.api.webhooks.sender import Sender
     from lastgood.engine.artifacts import Artifacts
     from lastgood.engine.catalogue import Catalogue
     from lastgood.engine.kernel import Kernel
     from lastgood.engine.registry import LocalRegistry
     from lastgood.engine.tracking import Tracking
+    from lastgood.engine.webhooks import Webhooks
 
 __all__ = ["Services"]
 
@@ -24,3 +26,5 @@ class Services:
     tracking: Tracking
     artifacts: Artifacts
     catalogue: Catalogue
+    webhooks: Webhooks
+    sender: Sender

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from lastgood.core.destinations import Reach
 from lastgood.core.goodness import GoodRule
 from lastgood.errors import InvalidInput
 
-__all__ = ["ObjectsPlace", "Settings", "default_config", "load_settings"]
+__all__ = ["ObjectsPlace", "Settings", "WebhookRule", "default_config", "load_settings"]
 
 _HEAD = """\
 # Settings of this lastgood data directory. The rules shown are the defaults.
@@ -39,6 +40,11 @@ failure_share_max = 0.01
 # The same keys for one environment only:
 # [environments.staging]
 # requests_min = 10
+
+[webhooks]
+# Where webhooks may be sent: "public": by https to public addresses; "loopback": also to this machine;
+# "private": also by http, and to addresses of private networks.
+reach = "loopback"
 """
 
 
@@ -55,12 +61,19 @@ class ObjectsPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Empty: in the data directory."""
 
 
+class WebhookRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What webhooks may do."""
+
+    reach: Reach = "loopback"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings."""
 
     objects: ObjectsPlace = msgspec.field(default_factory=ObjectsPlace)
     good: GoodRule = msgspec.field(default_factory=GoodRule)
     environments: dict[str, GoodRule] = msgspec.field(default_factory=dict)
+    webhooks: WebhookRule = msgspec.field(default_factory=WebhookRule)
 
     def rule_for(self, environment: str) -> GoodRule:
         """When a version is good in that environment."""

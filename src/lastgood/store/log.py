@@ -30,9 +30,11 @@ from lastgood.store.schema import history, models, operation_streams, operations
 from lastgood.store.statement import Statement
 
 __all__ = [
+    "after",
     "append",
     "by_idempotency_key",
     "by_seqs",
+    "creation_of",
     "decode_operation",
     "every",
     "head_of",
@@ -174,6 +176,29 @@ def page(
     if before_seq is not None:
         query = query.where(_o.seq < before_seq)
     return [decode_operation(body) for body in connection.execute(query).scalars()]
+
+
+def after(connection: Connection, seq: int, *, limit: int) -> list[Operation]:
+    """The operations that follow on position `seq`, oldest first."""
+    query = sa.select(_o.body).where(_o.seq > seq).order_by(_o.seq).limit(limit)
+    return [decode_operation(bytes(body)) for body in connection.execute(query).scalars()]
+
+
+def creation_of(connection: Connection, model: ModelName, *, before_seq: int) -> Operation | None:
+    """The newest ``create_model`` of that name up to position `before_seq`."""
+    query = (
+        sa.select(_o.body)
+        .join(operation_streams, operation_streams.c.seq == _o.seq)
+        .where(
+            operation_streams.c.stream == stream_of(model),
+            _o.seq <= before_seq,
+            _o.kind == "create_model",
+        )
+        .order_by(_o.seq.desc())
+        .limit(1)
+    )
+    body = connection.execute(query).scalar()
+    return decode_operation(bytes(body)) if body is not None else None
 
 
 def every(connection: Connection) -> Iterator[Operation]:

@@ -1,8 +1,9 @@
-"""All tables, in four groups that live by different rules.
+"""All tables, in five groups that live by different rules.
 
 log           append-only, hash-chained, migrated by expand/contract
 projections   derived from the log alone: dropped and rebuilt, never migrated
 tracking      experiments, runs, metrics and the mutable artifacts of runs
+webhooks      who is told of operations, and how far
 observations  what gateways saw; append-only, high volume
 """
 
@@ -425,6 +426,26 @@ artifacts = Table(
     Column("digest", _chars(71), nullable=False, index=True),
     Column("size", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
+)
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", String(36), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("url", String(500), nullable=False),
+    Column("description", String(1000), nullable=False),
+    Column("events", Text, nullable=False),  # JSON list of entity.action
+    Column("active", Boolean, nullable=False),
+    Column("secret", Text),  # encrypted
+    Column("created_ms", Big, nullable=False),
+    Column("changed_ms", Big, nullable=False),
+    Column("cursor_seq", Big, nullable=False),  # told: all operations up to this one,
+    Column("cursor_index", Integer, nullable=False),  # and so many events of the next
+    Column("leased_by", String(64), nullable=False),
+    Column("leased_until_ms", Big, nullable=False),
 )
 
 # --- observations ---------------------------------------------------------------------------------

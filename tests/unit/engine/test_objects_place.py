@@ -17,7 +17,7 @@ def url(tmp_path):
 def test_a_new_config_file_says_the_defaults(tmp_path):
     (tmp_path / "config.toml").write_text(default_config(objects_url=""))
     assert load_settings(tmp_path / "config.toml") == Settings()
-    assert set(tomllib.loads(default_config(objects_url=""))) == {"good"}
+    assert set(tomllib.loads(default_config(objects_url=""))) == {"good", "webhooks"}
 
 
 def test_a_new_config_file_says_where_the_objects_are(tmp_path):
@@ -26,7 +26,13 @@ def test_a_new_config_file_says_where_the_objects_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["[objects]\nurls = 'x'", "[objects]\nurl = 7", "[object]\nurl = 's3://bucket'"]
+    "text",
+    [
+        "[objects]\nurls = 'x'",
+        "[objects]\nurl = 7",
+        "[object]\nurl = 's3://bucket'",
+        "[webhooks]\nreach = 'far'",
+    ],
 )
 def test_a_mistake_in_the_config_file_is_refused(tmp_path, text):
     (tmp_path / "config.toml").write_text(text)

@@ -17,6 +17,7 @@ from lastgood.api.mlflow import (
     small_uploads,
     summaries,
     versions,
+    webhooks,
 )
 from lastgood.api.mlflow.wire import Handler, JsonReply, MlflowRequest
 
@@ -72,6 +73,8 @@ class Routes:
     def __init__(self) -> None:
         self._exact: dict[tuple[str, str], Endpoint] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Endpoint]] = []
+        self.table: list[tuple[str, str, Handler]] = []
+        """Method, path with its parameters in braces, and handler, as they were added."""
 
     def add(
         self, routes: Mapping[tuple[str, str], Handler], *, prefix: str = "", streams: bool = False
@@ -79,6 +82,7 @@ class Routes:
         """Add handlers by method and path; ``{name}`` takes one segment, ``{name:path}`` the rest."""
         for (method, path), handler in routes.items():
             endpoint = Endpoint(handler, streams, (method, path) in _REGISTRY_READS)
+            self.table.append((method, prefix + path, handler))
             if "{" in path:
                 self._patterns.append((method, _pattern(prefix + path), endpoint))
             else:
@@ -125,6 +129,7 @@ def mlflow_routes() -> Routes:
         artifacts,
         registry,
         versions,
+        webhooks,
     )
     for module in modules:
         routes.add(module.ROUTES, prefix=PREFIX)

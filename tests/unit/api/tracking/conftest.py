@@ -113,6 +113,8 @@ def client(tmp_path):
             tracking=Tracking(kernel),
             artifacts=Artifacts(kernel),
             catalogue=None,
+            webhooks=None,
+            sender=None,
         )
         yield Client(services)
 

@@ -1,0 +1,1 @@
+"""Sending webhooks: the only place where the server speaks to an address that a client named."""
