@@ -433,18 +433,18 @@ artifacts = Table(
 webhooks = Table(
     "webhooks",
     metadata,
-    Column("webhook_id", String(36), primary_key=True),
-    Column("name", String(63), nullable=False),
-    Column("url", String(500), nullable=False),
-    Column("description", String(1000), nullable=False),
-    Column("events", Text, nullable=False),  # JSON list of entity.action
+    Column("webhook_id", _chars(36), primary_key=True),
+    Column("name", _chars(63), nullable=False),
+    Column("url", _chars(500), nullable=False),
+    Column("description", _chars(1000), nullable=False),
+    Column("events", _text, nullable=False),  # JSON list of entity.action
     Column("active", Boolean, nullable=False),
-    Column("secret", Text),  # encrypted
+    Column("secret", _text),  # encrypted
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     Column("cursor_seq", Big, nullable=False),  # told: all operations up to this one,
     Column("cursor_index", Integer, nullable=False),  # and so many events of the next
-    Column("leased_by", String(64), nullable=False),
+    Column("leased_by", _chars(64), nullable=False),
     Column("leased_until_ms", Big, nullable=False),
 )
 

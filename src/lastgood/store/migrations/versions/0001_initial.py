@@ -889,13 +889,33 @@ def upgrade() -> None:
     op.create_index("versions_by_stage", "versions", ["model_id", "stage", "version"], unique=False)
     op.create_table(
         "webhooks",
-        sa.Column("webhook_id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=63), nullable=False),
-        sa.Column("url", sa.String(length=500), nullable=False),
-        sa.Column("description", sa.String(length=1000), nullable=False),
-        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column(
+            "webhook_id",
+            sa.String(length=36).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "name",
+            sa.String(length=63).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "url",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "description",
+            sa.String(length=1000).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "events", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column(
+            "secret", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.Column(
             "created_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -906,7 +926,11 @@ def upgrade() -> None:
             "cursor_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("cursor_index", sa.Integer(), nullable=False),
-        sa.Column("leased_by", sa.String(length=64), nullable=False),
+        sa.Column(
+            "leased_by",
+            sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column(
             "leased_until_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
