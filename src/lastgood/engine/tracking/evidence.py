@@ -22,6 +22,7 @@ __all__ = ["Batch", "Evidence"]
 LOGGED_MODELS_TAG = "mlflow.log-model.history"
 _MODEL_JSON_REQUIRED = ("artifact_path", "flavors", "utc_time_created", "run_id")
 _MODEL_JSON_KEPT = ("run_id", "utc_time_created", "artifact_path", "model_uuid")
+MODEL_JSON_LENGTH_MAX = 1_000_000  # characters
 MODEL_HISTORY_MAX = 200  # models that a run remembers in this tag; the newest stay
 
 
@@ -102,6 +103,7 @@ class Evidence:
     ) -> Future[None]:
         """Link datasets and logged models that went into the run. Raises InvalidInput, NotFound."""
         limits.check_dataset_inputs(datasets)
+        limits.check_model_links(models)
 
         def unit(tx: Connection) -> None:
             run = active_run(tx, run_id)
@@ -112,8 +114,7 @@ class Evidence:
 
     def log_outputs(self, run_id: str, models: Sequence[ModelLink]) -> Future[None]:
         """Link logged models that came out of the run. Raises InvalidInput, NotFound."""
-        for link in models:
-            limits.check_int64("step", link.step)
+        limits.check_model_links(models)
 
         def unit(tx: Connection) -> None:
             active_run(tx, run_id)
@@ -174,6 +175,7 @@ def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
 
 
 def _model_description(model_json: str) -> dict[str, Any]:
+    limits.check_text("model_json", model_json, MODEL_JSON_LENGTH_MAX)
     try:
         found = msgspec.json.decode(model_json, type=dict[str, Any])
     except msgspec.MsgspecError as error:

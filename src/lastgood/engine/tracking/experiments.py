@@ -47,7 +47,7 @@ class Experiments:
         """
         limits.check_experiment_name(name)
         location = limits.check_location(artifact_location)
-        checked = dict(limits.check_experiment_tag(k, v) for k, v in tags.items())
+        checked = limits.check_experiment_tags(tags)
 
         def unit(tx: Connection) -> Experiment:
             _check_free(tx, name)

@@ -10,23 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lastgood.core.ids import printable
-from lastgood.core.tracking import ACTIVE, DatasetInput, Metric
+from lastgood.core.tracking import ACTIVE, DatasetInput, Metric, ModelLink
 from lastgood.errors import InvalidInput, NotFound
 
 __all__ = [
     "check_active",
     "check_batch_size",
+    "check_count",
     "check_dataset_inputs",
     "check_experiment_name",
     "check_experiment_tag",
+    "check_experiment_tags",
     "check_int64",
     "check_location",
     "check_logged_model_name",
     "check_metric",
+    "check_model_links",
     "check_model_params",
     "check_model_tags",
     "check_param",
     "check_run_tag",
+    "check_run_tags",
     "check_text",
     "check_unchanged",
     "existing",
@@ -51,6 +55,7 @@ BATCH_PARAMS_MAX = 100
 BATCH_TAGS_MAX = 100
 BATCH_TOTAL_MAX = 1_000
 INPUTS_MAX = 1_000
+TAGS_MAX = 1_000  # of a thing that is made with them
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _DATASET_LENGTHS_MAX = {
     "name": 500,
@@ -207,6 +212,18 @@ def check_run_tag(key: str, value: str, *, path: str = "") -> tuple[str, str]:
     return check_name(key, parameter=f"{path}key"), value[:RUN_TAG_VALUE_LENGTH_MAX]
 
 
+def check_run_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a new run. Raises InvalidInput."""
+    check_count("tags", len(tags), TAGS_MAX)
+    return dict(check_run_tag(k, v) for k, v in tags.items())
+
+
+def check_experiment_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a new experiment. Raises InvalidInput."""
+    check_count("tags", len(tags), TAGS_MAX)
+    return dict(check_experiment_tag(k, v) for k, v in tags.items())
+
+
 def check_experiment_tag(key: str, value: str) -> tuple[str, str]:
     """An experiment's tag. Raises InvalidInput."""
     return check_name(key, parameter="key"), check_length(
@@ -216,6 +233,7 @@ def check_experiment_tag(key: str, value: str) -> tuple[str, str]:
 
 def check_model_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """A logged model's tags; MLflow takes any name for them. Raises InvalidInput."""
+    check_count("tags", len(tags), TAGS_MAX)
     return {
         _model_key(k): check_length("value", v, MODEL_TAG_VALUE_LENGTH_MAX) for k, v in tags.items()
     }
@@ -254,6 +272,16 @@ def check_batch_size(*, metrics: int, params: int, tags: int) -> None:
                 f"A batch logging request can contain at most {most} {what}. Got {count} {what}. "
                 f"Please split up {what} across multiple requests and try again"
             )
+
+
+def check_count(what: str, count: int, count_max: int) -> None:
+    """Bound a list.
+
+    Raises:
+        InvalidInput: it is longer.
+    """
+    if count > count_max:
+        raise InvalidInput(f"At most {count_max:,} {what} are allowed at once. Got {count:,}")
 
 
 def unique_params(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -329,6 +357,18 @@ def check_logged_model_name(name: str) -> str:
     return check_length("name", name, MODEL_NAME_LENGTH_MAX)
 
 
+def check_model_links(links: Sequence[ModelLink]) -> None:
+    """Logged models that go into a run or come out of it.
+
+    Raises:
+        InvalidInput: too many, an id that is too long, or a step out of range.
+    """
+    check_count("models", len(links), INPUTS_MAX)
+    for link in links:
+        check_length("model_id", link.model_id, KEY_LENGTH_MAX)
+        check_int64("step", link.step)
+
+
 def check_dataset_inputs(inputs: Iterable[DatasetInput]) -> None:
     """Datasets that go into a run.
 
@@ -336,10 +376,7 @@ def check_dataset_inputs(inputs: Iterable[DatasetInput]) -> None:
         InvalidInput: too many, or a text that is too long.
     """
     inputs = list(inputs)
-    if len(inputs) > INPUTS_MAX:
-        raise InvalidInput(
-            f"At most {INPUTS_MAX} datasets can be logged at once. Got {len(inputs)}"
-        )
+    check_count("datasets", len(inputs), INPUTS_MAX)
     for one in inputs:
         for name, length_max in _DATASET_LENGTHS_MAX.items():
             value: Any = getattr(one.dataset, name)

@@ -91,7 +91,7 @@ class Runs:
             NotFound: there is no such experiment (through the future).
         """
         experiment_id = limits.parse_experiment_id(new.experiment_id)
-        tags = dict(limits.check_run_tag(k, v) for k, v in new.tags.items())
+        tags = limits.check_run_tags(new.tags)
         name = _name_of(new.name, tags.get(RUN_NAME_TAG, ""))
         tags[RUN_NAME_TAG] = name
         user = limits.check_text("user_id", new.user_id, USER_LENGTH_MAX)

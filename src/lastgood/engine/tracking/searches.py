@@ -39,6 +39,7 @@ HISTORY_MAX = 250_000  # points of one metric in one answer
 FILTERS_MAX = 100  # clauses
 ORDERS_MAX = 20
 EXPERIMENTS_MAX = 10_000  # ids in one search
+DATASETS_MAX = 100  # that logged models were measured on
 VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 """By their numbers in MLflow's protocol, which begin at 1."""
 _LIFECYCLES = {"ACTIVE_ONLY": (ACTIVE,), "DELETED_ONLY": (DELETED,), "ALL": (ACTIVE, DELETED)}
@@ -107,6 +108,8 @@ class Searches:
     def logged_models(self, query: ModelQuery) -> Page[LoggedModel]:
         """Logged models of these experiments, by default the newest first. Raises InvalidInput as `runs`."""
         ids = _experiment_ids(query.experiment_ids)
+        limits.check_count("datasets", len(query.datasets), DATASETS_MAX)
+        limits.check_count("order_by fields", len(query.order_by), ORDERS_MAX)
         search = (ids, query.filter, query.datasets, query.order_by)
         paging = ModelPaging(
             filters=_clauses(query.filter),
