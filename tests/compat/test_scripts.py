@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import CLIENTS, lastgood_server, users_shell
 from differential.servers import mlflow_server
+
+from conftest import CLIENTS, lastgood_server, users_shell
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SCRIPT_TIMEOUT_S = 280.0
