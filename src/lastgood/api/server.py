@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
 from lastgood.api.services import Services
+from lastgood.api.upkeep import keep_tidy
 from lastgood.api.webhooks.courier import Courier
 from lastgood.api.webhooks.sender import Sender
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.catalogue import Catalogue
 from lastgood.engine.open import Engine, ServerLock, init_data_directory, open_engine
 from lastgood.engine.tracking import Tracking
+from lastgood.engine.uploads import Uploads
 from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
 from lastgood.engine.webhooks import Webhooks
 from lastgood.errors import LastgoodError, Refused, StoreUnavailable
@@ -80,7 +82,8 @@ def serve_registry(
                     _courier(services),
                     asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
                 ):
-                    runner.run(_serve(app, listener, url=url, ready_file=ready_file))
+                    serving = _serve(app, listener, url=url, ready_file=ready_file)
+                    runner.run(_tidily(services, serving))
         finally:
             lock.close()
     return 0
@@ -94,6 +97,7 @@ def services_of(engine: Engine) -> Services:
         registry=engine.registry,
         tracking=Tracking(engine.kernel),
         artifacts=artifacts,
+        uploads=Uploads(engine.kernel, artifacts),
         catalogue=Catalogue(engine.kernel, artifacts),
         webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
         sender=Sender(engine.kernel.settings.webhooks.reach),
@@ -133,6 +137,14 @@ class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skip
         holder: Any = SocketHolder
         self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
         self._ssp = None
+
+
+async def _tidily(services: Services, serving: Coroutine[Any, Any, None]) -> None:
+    tidying = asyncio.create_task(keep_tidy(services.uploads), name="tidying")
+    try:
+        await serving
+    finally:
+        tidying.cancel()
 
 
 async def _serve(app: App, listener: socket.socket, *, url: str, ready_file: Path | None) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lastgood.engine.kernel import Kernel
     from lastgood.engine.registry import LocalRegistry
     from lastgood.engine.tracking import Tracking
+    from lastgood.engine.uploads import Uploads
     from lastgood.engine.webhooks import Webhooks
 
 __all__ = ["Services"]
@@ -25,6 +26,7 @@ class Services:
     registry: LocalRegistry
     tracking: Tracking
     artifacts: Artifacts
+    uploads: Uploads
     catalogue: Catalogue
     webhooks: Webhooks
     sender: Sender

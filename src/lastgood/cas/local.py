@@ -5,27 +5,31 @@ temporary file in the same file system -> write -> fsync -> rename to the digest
 directory. Only then may anything name the digest.
 """
 
-import errno
 import hashlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
-from lastgood.cas.port import CHUNK_SIZE
+from lastgood.cas.incoming import IncomingFile, translated
+from lastgood.cas.local_parts import LocalParts
+from lastgood.cas.port import CHUNK_SIZE, LEFTOVER_AGE_S, Address
 from lastgood.core.ids import Digest, digest_of_hex, hex_of
-from lastgood.errors import IntegrityFailure, NotFound, StoreFull, StoreUnavailable, TooLarge
+from lastgood.errors import (
+    IntegrityFailure,
+    NotFound,
+    NotSupported,
+    StoreUnavailable,
+    TooLarge,
+)
 
 __all__ = ["LocalObjects", "sync_directory"]
 
-LEFTOVER_AGE_S = 24 * 3600.0  # older temporary files belong to processes that died
 OBJECT_MODE = 0o444
-WRITE_BACK_SIZE = 16 << 20  # bytes after which the disk is asked to begin with them
 
 
 class LocalObjects:
@@ -41,6 +45,7 @@ class LocalObjects:
         self._incoming = root / "incoming"
         self._durable = durable
         self._durable_folders: set[Path] = set()  # at most 256
+        self.parts = LocalParts(self._incoming)
         with translated(root):
             self._root.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(exist_ok=True)
@@ -124,8 +129,10 @@ class LocalObjects:
                 if re.fullmatch(r"[0-9a-f]{64}", folder.name + file.name):
                     yield digest_of_hex(folder.name + file.name)
 
+    def address(self, digest: Digest, *, ttl_s: float) -> Address:
+        raise NotSupported("Objects on local disk are read through the server only")
+
     def sweep(self) -> int:
-        """Remove what crashed writers left behind more than a day ago; returns how many files."""
         removed = 0
         for leftover in self._incoming.iterdir():
             with suppress(FileNotFoundError):
@@ -176,62 +183,7 @@ class LocalObjects:
             os.fsync(descriptor)
 
 
-class Incoming:
-    """A temporary file that is hashed while it is written; left without a new name, it is removed.
-
-    Args:
-        folder: Where the file is made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._hasher = hashlib.sha256()
-        self.size = 0
-        with translated(folder):
-            self._descriptor, name = tempfile.mkstemp(dir=folder)
-            self._path = Path(name)
-        self._open = True
-        self._named = False
-        self._handed_over = 0
-
-    def write(self, chunk: bytes) -> None:
-        with translated(self._path):
-            written = os.write(self._descriptor, chunk)
-            while written < len(chunk):
-                written += os.write(self._descriptor, memoryview(chunk)[written:])
-        self._hasher.update(chunk)
-        self.size += len(chunk)
-        if self.size - self._handed_over >= WRITE_BACK_SIZE:
-            self._write_back()
-
-    def _write_back(self) -> None:
-        """Let the disk begin with what was written, so that the sync at the end need not wait for all of it."""
-        # It keeps what is not on disk yet, and that is everything which was just written.
-        os.posix_fadvise(
-            self._descriptor,
-            self._handed_over,
-            self.size - self._handed_over,
-            os.POSIX_FADV_DONTNEED,
-        )
-        self._handed_over = self.size
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        # A full or broken disk may refuse these too; what remains is swept later, and the first error counts.
-        with suppress(OSError):
-            self._close()
-        if not self._named:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
-
-
-class LocalWriter(Incoming):
+class LocalWriter(IncomingFile):
     """An object on its way into `LocalObjects`."""
 
     def __init__(self, store: LocalObjects, folder: Path) -> None:
@@ -268,28 +220,3 @@ def damaged(digest: Digest) -> IntegrityFailure:
         f"Object {digest} is damaged: its bytes have another digest",
         hint="restore the object from a backup, then run: lastgood fsck",
     )
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Say in our words what the operating system says in its own.
-
-    Raises:
-        StoreFull: no space or quota left. StoreUnavailable: read-only, forbidden, or an I/O error.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreFull(
-                f"No space left in {path.parent}; nothing was stored",
-                hint="free space and try again",
-            ) from error
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise StoreUnavailable(
-                f"{path} cannot be written: {error.strerror}",
-                hint="check the permissions of the data directory",
-            ) from error
-        raise StoreUnavailable(
-            f"{path}: {error.strerror or error}", hint="check the disk"
-        ) from error

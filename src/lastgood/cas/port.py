@@ -1,13 +1,24 @@
 """The port that every object store implements; tests/contract/test_objects.py runs over all of them."""
 
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, NamedTuple, Protocol, Self
 
 from lastgood.core.ids import Digest
 
-__all__ = ["CHUNK_SIZE", "ObjectStore", "ObjectWriter"]
+__all__ = [
+    "CHUNK_SIZE",
+    "LEFTOVER_AGE_S",
+    "Address",
+    "ObjectStore",
+    "ObjectWriter",
+    "PartStore",
+    "PartWriter",
+]
 
 CHUNK_SIZE = 1 << 20
+LEFTOVER_AGE_S = (
+    24 * 3600.0
+)  # older bytes that never became an object belong to who died or gave up
 
 
 class ObjectWriter(Protocol):
@@ -36,8 +47,68 @@ class ObjectWriter(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
+class Address(NamedTuple):
+    """Where a client may go itself, for a while."""
+
+    url: str
+    """Signed: whoever has it may do what it is for."""
+    headers: dict[str, str]
+    """To be sent along."""
+
+
+class PartWriter(Protocol):
+    """A part on its way in; as `ObjectWriter`."""
+
+    size: int
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes. Raises StoreFull."""
+        ...
+
+    def commit(self) -> str:
+        """Keep the part, in place of one that came before under its number; returns the tag of its bytes."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class PartStore(Protocol):
+    """Parts of objects, kept under an upload's id and a number until they are put together or dropped."""
+
+    def addresses(self, upload: str, *, count: int, ttl_s: float) -> tuple[Address, ...]:
+        """Where a client puts the parts 1 to `count` itself; none if it sends them to us.
+
+        Raises:
+            NotSupported: it can do neither.
+        """
+        ...
+
+    def writer(self, upload: str, number: int) -> PartWriter:
+        """Begin a part. Raises NotSupported where clients put the parts themselves."""
+        ...
+
+    def read(self, upload: str, number: int, *, tag: str) -> Iterator[bytes]:
+        """The bytes of a part. That they are others than the tag was given for is told at their end, if not before.
+
+        Raises:
+            NotFound: there is no such part. Conflict: it is another than was sent.
+        """
+        ...
+
+    def drop(self, upload: str) -> None:
+        """Remove all parts of the upload; those that are gone already are no error."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Write-once objects."""
+
+    @property
+    def parts(self) -> PartStore:
+        """Where objects that are sent in parts gather."""
+        ...
 
     def writer(self) -> ObjectWriter:
         """Begin a new object."""
@@ -80,4 +151,16 @@ class ObjectStore(Protocol):
 
     def digests(self) -> Iterator[Digest]:
         """All stored objects, in order of digest."""
+        ...
+
+    def address(self, digest: Digest, *, ttl_s: float) -> Address:
+        """Where a client can read the object itself; its bytes are verified now.
+
+        Raises:
+            NotSupported: the store has no such addresses. NotFound. IntegrityFailure.
+        """
+        ...
+
+    def sweep(self) -> int:
+        """Remove what was on its way in and left more than a day ago; how many files."""
         ...

@@ -6,6 +6,7 @@ to a name writes the same bytes.
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -13,8 +14,9 @@ import obstore
 from obstore.store import ObjectStore as Bucket
 
 from lastgood.cas.local import damaged
-from lastgood.cas.port import CHUNK_SIZE
+from lastgood.cas.port import CHUNK_SIZE, LEFTOVER_AGE_S, Address
 from lastgood.cas.remote_errors import translated
+from lastgood.cas.remote_parts import RemoteParts, signed
 from lastgood.cas.remote_reading import SEGMENT_SIZE, Reader, path_of, slices
 from lastgood.cas.remote_writer import COPY_SIZE_MAX, RemoteWriter, incoming_path
 from lastgood.core.ids import Digest, digest_of_hex, hex_of
@@ -53,6 +55,7 @@ class RemoteObjects:
         self._name = name
         self._copy_size_max = copy_size_max
         self._reader = Reader(bucket, name=name)
+        self.parts = RemoteParts(bucket, name=name)
         self._sound: dict[Digest, Stamp] = {}  # at most SOUND_MAX
         self._sound_lock = Lock()
 
@@ -135,6 +138,20 @@ class RemoteObjects:
                 found = obstore.list(self._bucket, folder).collect()
             names = sorted(meta["path"].removeprefix("sha256/").replace("/", "") for meta in found)
             yield from (digest_of_hex(name) for name in names if _is_hex(name))
+
+    def address(self, digest: Digest, *, ttl_s: float) -> Address:
+        (address,) = signed(self._bucket, "GET", [path_of(digest)], name=self._name, ttl_s=ttl_s)
+        self._sound_stamp(digest)
+        return address
+
+    def sweep(self) -> int:
+        with translated(self._name):
+            found = obstore.list(self._bucket, "incoming").collect()
+            latest = datetime.now(UTC) - timedelta(seconds=LEFTOVER_AGE_S)
+            old = [meta["path"] for meta in found if meta["last_modified"] < latest]
+            if old:
+                obstore.delete(self._bucket, old)
+        return len(old)
 
     def _stamp(self, digest: Digest) -> Stamp:
         with translated(self._name, digest):

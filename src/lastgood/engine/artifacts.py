@@ -28,6 +28,7 @@ __all__ = [
     "Artifacts",
     "Listed",
     "StoredFile",
+    "check_writable",
     "folder_of_uri",
     "parse_artifact_path",
 ]
@@ -182,25 +183,21 @@ class Artifacts:
             InvalidInput: the path is empty.
             Protected: the path lies in the frozen tree.
         """
-        if not path:
-            raise InvalidInput("Invalid path")
-        _check_mutable(path)
+        check_writable(path)
         return ArtifactWriter(self, path, self._objects.writer())
 
     def publish(self, file: StoredFile) -> Future[StoredFile]:
         """Let a path name an object that is durable already. Raises as `ArtifactWriter.commit`."""
+        return self._database.write(lambda tx: self.name_file(tx, file))
 
-        def unit(tx: Connection) -> StoredFile:
-            if other := store.taken_by_another_kind(tx, file.path):
-                raise InvalidInput(
-                    f"Invalid path: '{file.path}' cannot be a file beside the file '{other}'"
-                )
-            store.put_artifact(
-                tx, ArtifactRow(file.path, file.digest, file.size), now_ms=self._clock()
+    def name_file(self, tx: Connection, file: StoredFile) -> StoredFile:
+        """`publish` as part of a larger write."""
+        if other := store.taken_by_another_kind(tx, file.path):
+            raise InvalidInput(
+                f"Invalid path: '{file.path}' cannot be a file beside the file '{other}'"
             )
-            return file
-
-        return self._database.write(unit)
+        store.put_artifact(tx, ArtifactRow(file.path, file.digest, file.size), now_ms=self._clock())
+        return file
 
     def file(self, path: str) -> StoredFile:
         """The file of that parsed path.
@@ -247,9 +244,7 @@ class Artifacts:
             InvalidInput: the path is the root.
             Protected: the path lies in the frozen tree.
         """
-        if not path:
-            raise InvalidInput("Invalid path")
-        _check_mutable(path)
+        check_writable(path)
         return self._database.write(lambda tx: store.remove_tree(tx, path))
 
     def freeze(self, connection: Connection, uri_or_path: str) -> tuple[FileEntry, ...]:
@@ -320,7 +315,14 @@ class Artifacts:
         return tuple(sorted(listed.values(), key=lambda x: x.name))
 
 
-def _check_mutable(path: str) -> None:
+def check_writable(path: str) -> None:
+    """Refuse a parsed path at which nothing may be stored or deleted.
+
+    Raises:
+        InvalidInput: the path is the root. Protected: it lies in the frozen tree.
+    """
+    if not path:
+        raise InvalidInput("Invalid path")
     if path == FROZEN or path.startswith(f"{FROZEN}/"):
         raise Protected(
             "The files of a registered version never change",

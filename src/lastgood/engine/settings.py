@@ -59,6 +59,8 @@ class ObjectsPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     url: str = ""
     """Empty: in the data directory."""
+    direct: bool = True
+    """Whether clients may be sent to the bucket with signed addresses; they must reach it as we do."""
 
 
 class WebhookRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

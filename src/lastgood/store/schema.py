@@ -428,6 +428,17 @@ artifacts = Table(
     Column("changed_ms", Big, nullable=False),
 )
 
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", _chars(32), primary_key=True),
+    Column("path", _chars(2048), nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("expires_ms", Big, nullable=False, index=True),
+    Column("digest", _chars(71)),  # set when the file is complete
+    Column("size", Big),
+)
+
 # --- webhooks -------------------------------------------------------------------------------------
 
 webhooks = Table(

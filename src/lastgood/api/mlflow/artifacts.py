@@ -1,4 +1,4 @@
-"""The artifact proxy: uploads and downloads stream, listings are JSON; multipart is left to other stores.
+"""The artifact proxy: uploads and downloads stream, listings are JSON.
 
 Paths come from the client; `parse_artifact_path` decides what they may be.
 """
@@ -26,9 +26,9 @@ from lastgood.engine.artifacts import (
     folder_of_uri,
     parse_artifact_path,
 )
-from lastgood.errors import InvalidInput, NotSupported
+from lastgood.errors import InvalidInput
 
-__all__ = ["ARTIFACT_ROUTES", "ROUTES"]
+__all__ = ["ARTIFACT_ROUTES", "ROUTES", "folder_of_run"]
 
 WHOLE_SIZE_MAX = 1 << 20  # a file up to this is verified before its first byte is sent
 UPLOAD_SIZE_MAX = 1 << 40  # bytes
@@ -89,7 +89,7 @@ async def download_of_run(request: MlflowRequest) -> Response:
     sent = decode(request, _OfRun)
 
     def send() -> Response:
-        path = _join(_run_folder(request, sent.id), parse_artifact_path(sent.path))
+        path = _join(folder_of_run(request, sent.id), parse_artifact_path(sent.path))
         return _send(request, request.services.artifacts, path)
 
     return await run_in_threadpool(send)
@@ -140,13 +140,6 @@ async def delete(request: MlflowRequest) -> Response:
     """Forget a file or folder. One that is not there is no error."""
     await done(request.services.artifacts.delete(parse_artifact_path(request.path_params["path"])))
     return empty_reply()
-
-
-async def not_supported(_request: MlflowRequest) -> Response:
-    """Uploads in parts and presigned URLs: clients fall back to plain requests on this answer."""
-    raise NotSupported(
-        "Multipart and presigned transfers are not offered; send the file as one PUT"
-    )
 
 
 def _send(request: MlflowRequest, artifacts: Artifacts, path: str) -> Response:
@@ -210,7 +203,8 @@ def _headers(file: StoredFile, span: _Span) -> dict[str, str]:
     return headers
 
 
-def _run_folder(request: MlflowRequest, run_id: str) -> str:
+def folder_of_run(request: MlflowRequest, run_id: str) -> str:
+    """The path under the artifact root of a run's files. Raises NotFound, InvalidInput: they are elsewhere."""
     run, _ = request.services.tracking.runs.get(run_id)
     return _folder(run.artifact_uri)
 
@@ -239,8 +233,6 @@ def _shape(entry: Listed, prefix: str = "") -> _File:
 
 ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/artifacts/list"): list_of_run,
-    ("POST", "/artifacts/presigned-upload-url"): not_supported,
-    ("POST", "/artifacts/presigned-download-url"): not_supported,
     ("GET", "/logged-models/{model_id}/artifacts/directories"): list_of_model,
     ("GET", "/logged-models/{model_id}/artifacts/files"): download_of_model,
 }
@@ -251,10 +243,6 @@ ARTIFACT_ROUTES: dict[tuple[str, str], Handler] = {
     ("HEAD", f"{PREFIX}/artifacts/{{path:path}}"): download,
     ("DELETE", f"{PREFIX}/artifacts/{{path:path}}"): delete,
     ("GET", f"{PREFIX}/artifacts"): list_folder,
-    ("POST", f"{PREFIX}/mpu/create/{{path:path}}"): not_supported,
-    ("POST", f"{PREFIX}/mpu/complete/{{path:path}}"): not_supported,
-    ("POST", f"{PREFIX}/mpu/abort/{{path:path}}"): not_supported,
-    ("GET", f"{PREFIX}/presigned/{{path:path}}"): not_supported,
     ("GET", "/get-artifact"): download_of_run,
 }
 """Full paths; ``{path:path}`` takes the rest of the path with its slashes."""

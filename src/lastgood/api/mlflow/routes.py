@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
 from starlette.responses import PlainTextResponse, Response
 
 from lastgood.api.mlflow import (
@@ -12,6 +11,7 @@ from lastgood.api.mlflow import (
     experiments,
     logged_models,
     metrics,
+    multipart,
     registry,
     runs,
     small_uploads,
@@ -19,7 +19,7 @@ from lastgood.api.mlflow import (
     versions,
     webhooks,
 )
-from lastgood.api.mlflow.wire import Handler, JsonReply, MlflowRequest
+from lastgood.api.mlflow.wire import Handler, MlflowRequest
 
 __all__ = ["MLFLOW_VERSION", "SERVER_INFO_PATH", "Endpoint", "Routes", "mlflow_routes"]
 
@@ -39,19 +39,6 @@ _REGISTRY_READS = frozenset(
         ("GET", "/model-versions/get"),
         ("GET", "/model-versions/search"),
         ("GET", "/model-versions/get-download-uri"),
-    }
-)
-
-_SERVER_INFO = msgspec.json.encode(
-    {
-        "store_type": "SqlStore",
-        "workspaces_enabled": False,
-        "trace_archival_enabled": False,
-        "multipart_uploads_enabled": False,
-        "multipart_downloads_enabled": False,
-        "presigned_upload_run_id_supported": False,
-        "presigned_upload_model_id_supported": False,
-        "features_enabled": {},
     }
 )
 
@@ -127,6 +114,7 @@ def mlflow_routes() -> Routes:
         summaries,
         logged_models,
         artifacts,
+        multipart,
         registry,
         versions,
         webhooks,
@@ -134,12 +122,14 @@ def mlflow_routes() -> Routes:
     for module in modules:
         routes.add(module.ROUTES, prefix=PREFIX)
     routes.add(artifacts.ARTIFACT_ROUTES, streams=True)
+    routes.add(multipart.MULTIPART_ROUTES)
+    routes.add(multipart.PART_ROUTES, streams=True)
     routes.add(small_uploads.UPLOAD_ROUTES, streams=True)
     routes.add(versions.ROOT_ROUTES, streams=True)
     routes.add(
         {
             ("GET", "/version"): version,
-            ("GET", SERVER_INFO_PATH): server_info,
+            ("GET", SERVER_INFO_PATH): multipart.server_info,
         }
     )
     return routes
@@ -148,8 +138,3 @@ def mlflow_routes() -> Routes:
 async def version(_request: MlflowRequest) -> Response:
     """The version of MLflow whose protocol is spoken, as plain text."""
     return PlainTextResponse(MLFLOW_VERSION)
-
-
-async def server_info(_request: MlflowRequest) -> Response:
-    """What MLflow 3 clients ask before they use optional parts of the protocol."""
-    return JsonReply(_SERVER_INFO)

@@ -8,12 +8,20 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from lastgood.api.admission import Admission, BodyRoom
-from lastgood.api.mlflow import artifacts, experiments, logged_models, metrics, runs
+from lastgood.api.mlflow import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    multipart,
+    runs,
+)
 from lastgood.api.mlflow.wire import MlflowRequest, error_reply
 from lastgood.api.services import Services
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.engine.tracking import Tracking
+from lastgood.engine.uploads import Uploads
 from lastgood.errors import LastgoodError
 
 API = "/api/2.0/mlflow"
@@ -21,8 +29,8 @@ FILES = "/api/2.0/mlflow-artifacts/artifacts"
 
 
 def _routes():
-    found = dict(artifacts.ARTIFACT_ROUTES)
-    for module in (experiments, runs, metrics, logged_models, artifacts):
+    found = artifacts.ARTIFACT_ROUTES | multipart.MULTIPART_ROUTES | multipart.PART_ROUTES
+    for module in (experiments, runs, metrics, logged_models, artifacts, multipart):
         found |= {
             (method, API + path): handler for (method, path), handler in module.ROUTES.items()
         }
@@ -107,11 +115,13 @@ def client(tmp_path):
     init_data_directory(tmp_path / "data")
     with open_engine(tmp_path / "data") as engine:
         kernel = engine.kernel
+        stored = Artifacts(kernel)
         services = Services(
             kernel=kernel,
             registry=engine.registry,
             tracking=Tracking(kernel),
-            artifacts=Artifacts(kernel),
+            artifacts=stored,
+            uploads=Uploads(kernel, stored),
             catalogue=None,
             webhooks=None,
             sender=None,

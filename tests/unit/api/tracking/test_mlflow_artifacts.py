@@ -81,15 +81,6 @@ def test_an_upload_that_ends_early_stores_nothing(client, tmp_path):
     assert put(client, "a/b", b"x" * 100, headers=length)[0] == 200
 
 
-def test_transfers_in_parts_are_answered_so_that_clients_fall_back(client):
-    for method, path in (
-        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/a"),
-        ("GET", "/api/2.0/mlflow-artifacts/presigned/a"),
-        ("POST", f"{API}/artifacts/presigned-upload-url"),
-    ):
-        assert client.refused(method, path)[:2] == (501, "NOT_IMPLEMENTED")
-
-
 def test_artifacts_elsewhere_are_not_fetched(client):
     made = client.post("/experiments/create", {"name": "x", "artifact_location": "s3://bucket"})
     run = client.post("/runs/create", made)["run"]["info"]["run_id"]
