@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import CLIENTS, SCRIPT_TIMEOUT_S
 from fault_processes import run as lastgood
+
+from conftest import CLIENTS, SCRIPT_TIMEOUT_S
 
 SCRIPT = Path(__file__).parent / "scripts/registering.py"
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ROWS, RunningGateway, eventually
 from directory_feed import DirectoryFeed
+
+from conftest import ROWS, RunningGateway, eventually
 
 MLFLOW2 = Path(__file__).parents[2] / ".venv-mlflow2" / "bin" / "python"
 

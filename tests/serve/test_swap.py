@@ -4,6 +4,7 @@ import threading
 import time
 
 import httpx
+
 from conftest import ROWS, WAIT_S, digests, eventually
 
 
