@@ -101,12 +101,13 @@ def known(server):
         def made(path, body):
             return client.post(path, json=body).raise_for_status().json()
 
-        run_id = made("/runs/create", {"experiment_id": "0"})["run"]["info"]["run_id"]
+        experiment_id = made("/experiments/create", {"name": name})["experiment_id"]
+        run_id = made("/runs/create", {"experiment_id": experiment_id})["run"]["info"]["run_id"]
         made("/runs/log-metric", {"run_id": run_id, "key": "auc", "value": 0.9, "timestamp": 1})
         made("/registered-models/create", {"name": name})
         made("/model-versions/create", {"name": name, "source": "s3://bucket/model"})
         made("/registered-models/alias", {"name": name, "alias": "champion", "version": "1"})
-        logged = made("/logged-models", {"experiment_id": "0", "name": "m"})
+        logged = made("/logged-models", {"experiment_id": experiment_id, "name": "m"})
     model_id = logged["model"]["info"]["model_id"]
     return {
         **dict.fromkeys(("run_id", "run_uuid", "source_run_id"), run_id),
@@ -117,8 +118,8 @@ def known(server):
         "datasets": [{"dataset": {"name": "d", "digest": "1", "source_type": "s", "source": "x"}}],
         "status": "FINISHED",
         "timestamp": 1,
-        "experiment_id": "0",
-        "experiment_ids": ["0"],
+        "experiment_id": experiment_id,
+        "experiment_ids": [experiment_id],
         "name": name,
         "version": "1",
         "alias": "champion",
