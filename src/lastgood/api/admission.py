@@ -14,6 +14,7 @@ Everything here belongs to one event loop.
 
 from types import TracebackType
 
+from lastgood.api.patience import Patience
 from lastgood.errors import Overloaded
 
 __all__ = ["Admission", "BodyRoom", "Lane"]
@@ -21,6 +22,7 @@ __all__ = ["Admission", "BodyRoom", "Lane"]
 ANSWERING_MAX = 512  # requests that wait for the writer, a search or a look at files
 STREAMING_MAX = 256  # uploads and downloads of artifacts and objects
 WATCHING_MAX = 1024  # gateways that wait for a ref to move, up to a minute each
+BODY_TIMEOUT_S = 60.0  # for a JSON body to arrive
 BODY_BYTES_MAX = 256 * 2**20  # of all bodies that are in memory, arriving or being worked on
 # Clients that are refused together come back one after the other. MLflow's clients repeat seven times
 # and then give up: the pauses must add up to more than a moment.
@@ -74,6 +76,7 @@ class BodyRoom:
 
     def __init__(self, admission: "Admission") -> None:
         self._admission = admission
+        self.patience = admission.patience
         self.taken = 0
 
     def __enter__(self) -> None:
@@ -111,6 +114,8 @@ class Admission:
         self._refusals = _Refusals()
         self._body_bytes_max = body_bytes_max
         self.body_bytes = 0
+        self.patience = Patience(BODY_TIMEOUT_S)
+        """With clients that send their body slowly."""
         self.answering = Lane(answering_max, "requests wait for an answer", self._refusals)
         self.streaming = Lane(streaming_max, "uploads and downloads are running", self._refusals)
         self.watching = Lane(watching_max, "gateways are waiting for a move", self._refusals)

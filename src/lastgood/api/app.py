@@ -22,7 +22,7 @@ from lastgood.api.limits import (
     check_came_from_here,
     check_head,
     check_json,
-    header_of,
+    headers_of,
     read_body,
 )
 from lastgood.api.mlflow.answers import Answers
@@ -124,18 +124,24 @@ class App:
             return
         if path.startswith("/ajax-api/"):  # the name under which MLflow's web pages call the same
             path = "/" + path.removeprefix("/ajax-")
+        headers = headers_of(scope)
         try:
             check_head(scope)
             if path not in OPEN_PATHS:
-                check_came_from_here(scope)
+                check_came_from_here(method, headers)
         except (Refused, TooLarge) as error:
             await refused_early(error)(scope, receive, send)
             return
         if found := self._routes.find(method, path):
-            if path not in ANY_WORKSPACE and header_of(scope, b"x-mlflow-workspace").strip():
+            if path not in ANY_WORKSPACE and headers.get(b"x-mlflow-workspace", b"").strip():
                 await no_workspaces()(scope, receive, send)
                 return
-            await self._protocol(found, scope, receive, send)
+            endpoint, parameters = found
+            room = BodyRoom(self._admission)
+            request = MlflowRequest(
+                self._services, scope, receive, headers, room, path_params=parameters
+            )
+            await self._protocol(endpoint, request, send)
         elif _is_native(path) and family_of(path) is None:
             await self._native(scope, receive, _with_headers(send, _SAFE_HEADERS))
         elif methods := self._routes.methods(path):
@@ -143,22 +149,17 @@ class App:
         else:
             await no_such_endpoint(method, path)(scope, receive, send)
 
-    async def _protocol(
-        self, found: tuple[Endpoint, dict[str, str]], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        endpoint, parameters = found
+    async def _protocol(self, endpoint: Endpoint, request: MlflowRequest, send: Send) -> None:
         if not endpoint.streams:
-            room = BodyRoom(self._admission)
-            request = MlflowRequest(self._services, scope, receive, room, path_params=parameters)
             await self._exchange(endpoint, request, send)
             return
-        room, paced = BodyRoom(self._admission), paced_receive(receive)
-        request = MlflowRequest(self._services, scope, paced, room, path_params=parameters)
+        receive = request.receive
+        request.receive = paced_receive(receive)
         try:
-            with self._admission.streaming, room:
+            with self._admission.streaming, request.room:
                 await self._exchange(endpoint, request, paced_send(send))
         except Overloaded as error:
-            await error_reply(error)(scope, receive, send)
+            await error_reply(error)(request.scope, receive, send)
 
     async def _exchange(self, endpoint: Endpoint, request: MlflowRequest, send: Send) -> None:
         scope = request.scope
@@ -184,10 +185,12 @@ class App:
                 return await self._ask(endpoint, request)
             if scope["method"] == "GET":
                 return await self._in_turn(endpoint, request)
-            check_json(scope)
+            check_json(scope["method"], request.headers)
             with request.room:
                 # Read before there is a place among the requests in work: a body that trickles in holds none.
-                request.body = await read_body(scope, request.receive, room=request.room)
+                request.body = await read_body(
+                    request.headers, request.receive, room=request.room
+                )
                 return await self._in_turn(endpoint, request)
         except ClientDisconnect:
             raise

@@ -4,8 +4,10 @@ The server has no access control yet and therefore listens on loopback only. A b
 machine can still be led to it by a foreign page; the checks of Host and Origin stop that.
 """
 
-import asyncio
 import re
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import chain
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -20,7 +22,7 @@ __all__ = [
     "check_came_from_here",
     "check_head",
     "check_json",
-    "header_of",
+    "headers_of",
     "read_body",
 ]
 
@@ -28,8 +30,9 @@ JSON_BODY_MAX = 16 * 2**20  # bytes
 PATH_LENGTH_MAX = 8_192  # bytes
 QUERY_LENGTH_MAX = 60_000  # granian refuses addresses of more than 65,534 by itself, without a word
 HEADERS_LENGTH_MAX = 65_536  # of all together; granian refuses more than 100 of them by itself
-BODY_TIMEOUT_S = 60.0  # for a JSON body to arrive
-_LOOPBACK_NAME = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")
+LENGTH_DIGITS_MAX = 20  # of a Content-Length; more are a large number all the same
+HOSTS_REMEMBERED = 64
+_LOOPBACK_NAME = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 
@@ -62,56 +65,64 @@ def check_head(scope: Scope) -> None:
     ):
         if len(text) > most:
             raise AddressTooLong(f"The {what} of the address is longer than {most:,} bytes")
-    if sum(len(key) + len(value) for key, value in scope["headers"]) > HEADERS_LENGTH_MAX:
+    if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADERS_LENGTH_MAX:
         raise HeadersTooLarge(f"The headers are larger than {HEADERS_LENGTH_MAX:,} bytes")
 
 
-def header_of(scope: Scope, name: bytes) -> str:
-    """The first header of that lower-case name; empty if it was not sent."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value).decode("latin-1")
-    return ""
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """The headers by their lower-case names; of a repeated one the first."""
+    return dict(reversed(scope["headers"]))
 
 
-def check_came_from_here(scope: Scope) -> None:
+def check_came_from_here(method: str, headers: Mapping[bytes, bytes]) -> None:
     """Refuse requests that a browser was led to send from elsewhere.
 
     Raises:
         Refused: the Host is no loopback name (DNS rebinding), or a page of another origin wants a change.
     """
-    host = header_of(scope, b"host")
-    if not _LOOPBACK_NAME.match(host.lower()):
+    host = headers.get(b"host", b"")
+    if not _is_loopback(host):
         raise Refused(
             "Invalid Host header: this server answers to loopback names only",
             hint="use http://127.0.0.1 or http://localhost",
         )
-    if scope["method"] in _READING:
+    if method in _READING:
         return
-    origin = header_of(scope, b"origin")
-    if origin and origin.partition("://")[2] != host:
+    origin = headers.get(b"origin")
+    if origin and origin.partition(b"://")[2] != host:
         raise Refused(
             "Cross-origin request blocked: pages of other origins may not change anything"
         )
-    if header_of(scope, b"sec-fetch-site") in {"cross-site", "same-site"}:
+    if headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
         raise Refused("Cross-site request blocked: pages of other sites may not change anything")
 
 
-def check_json(scope: Scope) -> None:
+@lru_cache(maxsize=HOSTS_REMEMBERED)
+def _is_loopback(host: bytes) -> bool:
+    return _LOOPBACK_NAME.match(host.lower()) is not None
+
+
+def check_json(method: str, headers: Mapping[bytes, bytes]) -> None:
     """Refuse a body that does not say it is JSON; a form of a web page cannot say so unasked.
 
     Raises:
         InvalidInput: the Content-Type is another, and there is a body.
     """
-    if scope["method"] not in WITH_CONTENT or header_of(scope, b"content-length") == "0":
+    kind = headers.get(b"content-type", b"")
+    if kind == b"application/json" or method not in WITH_CONTENT:
         return
-    kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if headers.get(b"content-length") == b"0":
+        return
+    if kind.partition(b";")[0].strip().lower() != b"application/json":
         raise InvalidInput("Bad Request. Content-Type must be one of ['application/json'].")
 
 
 async def read_body(
-    scope: Scope, receive: Receive, *, room: BodyRoom, limit: int = JSON_BODY_MAX
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    room: BodyRoom,
+    limit: int = JSON_BODY_MAX,
 ) -> bytes:
     """The whole body, if it is small and comes soon.
 
@@ -121,14 +132,15 @@ async def read_body(
         Overloaded: there is no room in memory for it beside the others.
         ClientDisconnect: the client went away.
     """
-    length = header_of(scope, b"content-length")
-    if length.isdecimal() and int(length) > limit:
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:LENGTH_DIGITS_MAX]) > limit:
         raise _too_large(limit)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read(receive, limit, room)
+        return await room.patience.wait(_read(receive, limit, room))
     except TimeoutError:
-        raise TooSlow(f"The request did not arrive within {BODY_TIMEOUT_S:g} s") from None
+        raise TooSlow(
+            f"The request did not arrive within {room.patience.limit_s:g} s"
+        ) from None
 
 
 async def _read(receive: Receive, limit: int, room: BodyRoom) -> bytes:

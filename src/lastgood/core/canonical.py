@@ -3,14 +3,32 @@
 import math
 from typing import Any
 
+import msgspec
 import rfc8785
 
 __all__ = ["canonical", "portable_number"]
 
 
+_INTEGER_MAX = 2**53 - 1  # what every reader of JSON can hold
+_sorted = msgspec.json.Encoder(order="sorted")
+
+
 def canonical(value: Any) -> bytes:
     """The value as canonical JSON: the same bytes on every machine and in every language."""
-    return rfc8785.dumps(value)
+    # Each operation is encoded so, in the writer's thread; the general encoder takes ten times as long.
+    return _sorted.encode(value) if _is_plain(value) else rfc8785.dumps(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether sorting keys is all there is to it: no floats, no large integers, no keys to be sorted by UTF-16."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-_INTEGER_MAX <= value <= _INTEGER_MAX)
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _is_plain(v) for k, v in value.items())
+    return kind in {list, tuple} and all(map(_is_plain, value))
 
 
 def portable_number(value: float) -> float | str:

@@ -1,8 +1,8 @@
 """The operation: one act, and the hash that chains it to its predecessor."""
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import msgspec
 
@@ -108,9 +108,7 @@ class Operation:
 
     def body(self) -> bytes:
         """The canonical JSON of all fields except `hash`: what is stored, and what the hash is over."""
-        fields = msgspec.to_builtins(self)
-        del fields["hash"]
-        return canonical(fields)
+        return _body_of({f.name: getattr(self, f.name) for f in fields(self) if f.name != "hash"})
 
 
 def stream_of(model: ModelName) -> str:
@@ -127,20 +125,24 @@ def seal(
     act: Act, *, seq: int, at_ms: Instant, previous: Digest, streams: tuple[str, ...]
 ) -> tuple[Operation, bytes]:
     """Give the act its place in the log; the operation with its hash, and its body."""
-    draft = Operation(
-        seq=seq,
-        at_ms=at_ms,
-        kind=act.kind,
-        model=act.model,
-        streams=streams,
-        actor=act.actor,
-        origin=act.origin,
-        reason=act.reason,
-        summary=act.summary,
-        changes=act.changes,
-        restores=act.restores,
-        idempotency_key=act.idempotency_key,
-        previous=previous,
-    )
-    body = draft.body()
-    return replace(draft, hash=hash_of(body)), body
+    given: dict[str, Any] = {
+        "seq": seq,
+        "at_ms": at_ms,
+        "kind": act.kind,
+        "model": act.model,
+        "streams": streams,
+        "actor": act.actor,
+        "origin": act.origin,
+        "reason": act.reason,
+        "summary": act.summary,
+        "changes": act.changes,
+        "restores": act.restores,
+        "idempotency_key": act.idempotency_key,
+        "previous": previous,
+    }
+    body = _body_of({**given, "schema": OPERATION_SCHEMA})
+    return Operation(**given, hash=hash_of(body)), body
+
+
+def _body_of(fields: dict[str, Any]) -> bytes:
+    return canonical(msgspec.to_builtins(fields))

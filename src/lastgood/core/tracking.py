@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 __all__ = [
     "ACTIVE",
     "DELETED",
@@ -48,8 +50,7 @@ class Run:
     artifact_uri: str
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, gc=False):
     """One measurement. With `model_id` it is also one of that logged model."""
 
     key: str

@@ -26,6 +26,7 @@ T = TypeVar("T")
 CACHE_KIB = 16_384
 # Pages that are written again and again go to the main file once per checkpoint; 32 MiB are read back in a moment.
 CHECKPOINT_PAGES = 8_000
+STATEMENTS_CACHED = 512  # per connection: more than the store has
 LOOK_EVERY_S = 0.025  # how soon a commit of another process is noticed
 
 
@@ -44,7 +45,11 @@ class Sqlite:
             sa.URL.create("sqlite", database=str(path)),
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",  # we write BEGIN and COMMIT ourselves
-            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+            connect_args={
+                "check_same_thread": False,
+                "timeout": BUSY_TIMEOUT_MS / 1000,
+                "cached_statements": STATEMENTS_CACHED,
+            },
         )
         sa.event.listen(self._engine, "connect", self._prepare)
         self._local = threading.local()
@@ -78,10 +83,12 @@ class Sqlite:
         """Run several statements on one snapshot."""
         with self._explained():
             connection = self._reader()
-            connection.exec_driver_sql("BEGIN")
+            # Straight to the driver: these statements have no parameters and no rows.
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")
             try:
                 result = query(connection)
-                connection.exec_driver_sql("COMMIT")
+                driver.execute("COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise

@@ -21,7 +21,7 @@ async def upload(request: MlflowRequest) -> Response:
             raise InvalidInput(f"Request must specify {name}.")
     path = parse_artifact_path(inner)
     try:
-        data = await read_body(request.scope, request.receive, room=request.room, limit=SIZE_MAX)
+        data = await read_body(request.headers, request.receive, room=request.room, limit=SIZE_MAX)
     except TooLarge:
         raise TooLarge("Artifact size is too large. Max size is 10MB.") from None
     if not data:

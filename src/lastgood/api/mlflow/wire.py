@@ -63,6 +63,7 @@ class MlflowRequest:
     services: Services
     scope: Scope
     receive: Receive
+    headers: Mapping[bytes, bytes]
     room: BodyRoom
     body: bytes = b""
     query: list[tuple[str, str]] = field(default_factory=list)
@@ -75,10 +76,7 @@ class MlflowRequest:
 
     def header(self, name: bytes) -> str:
         """The first header of that lower-case name; empty if it was not sent."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return bytes(value).decode("latin-1")
-        return ""
+        return self.headers.get(name, b"").decode("latin-1")
 
     def query_value(self, name: str) -> str:
         """The first query argument of that name; empty if it was not sent."""

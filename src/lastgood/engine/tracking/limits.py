@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from lastgood.core.ids import printable
@@ -69,6 +70,7 @@ _INPUT_TAG_KEY_LENGTH_MAX = 255
 _INPUT_TAG_VALUE_LENGTH_MAX = 500
 _MODEL_NAME_FORBIDDEN = "/:.%\"'"
 
+NAMES_REMEMBERED = 10_000
 _NAME = re.compile(r"[/\w.\- :]+\Z")
 _EXPERIMENT_ID = re.compile(r"[0-9]{1,18}\Z")
 
@@ -132,6 +134,8 @@ def check_name(name: str, *, parameter: str) -> str:
     Raises:
         InvalidInput: other characters than allowed, or like a path that is not normal.
     """
+    if _is_good_name(name):
+        return name
     if not name:
         raise InvalidInput(f"Missing value for required parameter '{parameter}'")
     if not _NAME.match(name):
@@ -144,7 +148,7 @@ def check_name(name: str, *, parameter: str) -> str:
             )
         )
     normal = posixpath.normpath(name)
-    if normal != name or normal == "." or normal.startswith(("..", "/")):
+    if not _is_normal(name):
         raise InvalidInput(
             invalid_value(
                 parameter,
@@ -154,6 +158,17 @@ def check_name(name: str, *, parameter: str) -> str:
             )
         )
     return check_length("key", name, KEY_LENGTH_MAX)
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def _is_good_name(name: str) -> bool:
+    # Remembered, because the same few names come again with every point of a metric.
+    return bool(_NAME.match(name)) and len(name) <= KEY_LENGTH_MAX and _is_normal(name)
+
+
+def _is_normal(name: str) -> bool:
+    normal = posixpath.normpath(name)
+    return normal == name and normal != "." and not normal.startswith(("..", "/"))
 
 
 def check_length(what: str, text: str, length_max: int) -> str:
@@ -189,9 +204,12 @@ def check_metric(metric: Metric, *, path: str = "") -> Metric:
     Raises:
         InvalidInput: its name is not allowed, or a number out of range.
     """
+    at_ms, step = metric.at_ms, metric.step
+    if _is_good_name(metric.key) and 0 <= at_ms <= INT64_MAX and INT64_MIN <= step <= INT64_MAX:
+        return metric
     check_name(metric.key, parameter=f"{path}name")
-    check_int64(f"{path}step", metric.step)
-    if metric.at_ms < 0 or metric.at_ms > INT64_MAX:
+    check_int64(f"{path}step", step)
+    if at_ms < 0 or at_ms > INT64_MAX:
         raise InvalidInput(
             invalid_value(
                 f"{path}timestamp",

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
 from lastgood.store.database import Connection
+from lastgood.store.lists import among, listed
 from lastgood.store.schema import (
     datasets,
     latest_metrics,
@@ -36,9 +37,8 @@ __all__ = [
     "update_run",
 ]
 
-IDS_PER_QUERY = 500  # SQLite bounds the variables of a statement; each id is bound five times
-_PARAM, _METRIC, _TAG, _DATASET, _MODEL = range(5)
 _NAN = float("nan")
+_read_tags = msgspec.json.Decoder(dict[str, str])
 
 RUN_COLUMNS = tuple(runs.c)
 _run_id: sa.BindParameter[str] = sa.bindparam("run_id")
@@ -92,50 +92,30 @@ _remove_tag = Statement(
 _params_of = Statement(sa.select(params.c.key, params.c.value).where(params.c.run_id == _run_id))
 
 
-def _part(
-    kind: int, run_id: Any, *texts: Any, at_ms: Any = None, step: Any = None, value: Any = None
-) -> sa.Select[Any]:
-    # Every kind of fact as the same twelve columns, so that one statement reads a run.
-    padded = [*texts, *[None] * (7 - len(texts))]
-    columns = [sa.null() if c is None else c for c in (*padded, at_ms, step, value)]
-    names = ("a", "b", "c", "d", "e", "f", "g", "at_ms", "step", "value")
-    labelled = [column.label(name) for column, name in zip(columns, names, strict=True)]
-    return sa.select(run_id.label("run_id"), sa.literal_column(str(kind)).label("kind"), *labelled)
-
-
-def _facts_query(ids: sa.BindParameter[Any], *, many: bool) -> sa.CompoundSelect[Any]:
-    def of(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        return column.in_(ids) if many else column == ids
-
-    p, m, t, r, d, o = (
-        params.c,
-        latest_metrics.c,
-        run_tags.c,
-        run_datasets.c,
-        datasets.c,
-        run_models.c,
+_runs: sa.BindParameter[Any] = sa.bindparam("run_ids")
+_m, _d, _r, _o = latest_metrics.c, datasets.c, run_datasets.c, run_models.c
+_params_of_many = Statement(
+    sa.select(params.c.run_id, params.c.key, params.c.value).where(among(params.c.run_id, _runs))
+)
+_metrics_of_many = Statement(
+    sa.select(_m.run_id, _m.key, _m.value, _m.at_ms, _m.step, _m.is_nan).where(
+        among(_m.run_id, _runs)
     )
-    dataset = (r.run_id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile, r.tags)
-    return sa.union_all(
-        _part(_PARAM, p.run_id, p.key, p.value).where(of(p.run_id)),
-        _part(
-            _METRIC,
-            m.run_id,
-            m.key,
-            at_ms=m.at_ms,
-            step=m.step,
-            value=sa.case((m.is_nan, sa.null()), else_=m.value),
-        ).where(of(m.run_id)),
-        _part(_TAG, t.run_id, t.key, t.value).where(of(t.run_id)),
-        _part(_DATASET, *dataset)
-        .join_from(run_datasets, datasets, d.id == r.dataset_id)
-        .where(of(r.run_id)),
-        _part(_MODEL, o.run_id, o.model_id, o.direction, step=o.step).where(of(o.run_id)),
+)
+_tags_of_many = Statement(
+    sa.select(run_tags.c.run_id, run_tags.c.key, run_tags.c.value).where(
+        among(run_tags.c.run_id, _runs)
     )
-
-
-_facts_of_one = Statement(_facts_query(_run_id, many=False))
-_facts_of_many = _facts_query(sa.bindparam("run_ids", expanding=True), many=True)
+)
+_DATASET = ("name", "digest", "source_type", "source", "schema", "profile")
+_datasets_of_many = Statement(
+    sa.select(_r.run_id, _r.tags, *(_d[name] for name in _DATASET))
+    .join_from(run_datasets, datasets, _d.id == _r.dataset_id)
+    .where(among(_r.run_id, _runs))
+)
+_models_of_many = Statement(
+    sa.select(_o.run_id, _o.direction, _o.model_id, _o.step).where(among(_o.run_id, _runs))
+)
 
 
 def run_of(connection: Connection, run_id: str) -> Run | None:
@@ -146,38 +126,28 @@ def run_of(connection: Connection, run_id: str) -> Run | None:
 
 def run_facts(connection: Connection, run_id: str) -> RunFacts:
     """What was logged to the run; nothing if there is no such run."""
-    facts = RunFacts()
-    for row in _facts_of_one.all(connection, {"run_id": run_id}):
-        _collect(facts, row)
-    return facts
+    return facts_of(connection, [run_id])[run_id]
 
 
 def facts_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, RunFacts]:
-    """What was logged to each of the runs."""
+    """What was logged to each of the runs; the number of statements does not depend on how many."""
     found = {run_id: RunFacts() for run_id in run_ids}
-    for start in range(0, len(run_ids), IDS_PER_QUERY):
-        some = list(run_ids[start : start + IDS_PER_QUERY])
-        for row in connection.execute(_facts_of_many, {"run_ids": some}).all():
-            _collect(found[row[0]], row)
+    bound = {"run_ids": listed(connection, run_ids)}
+    for run_id, key, value in _params_of_many.all(connection, bound):
+        found[run_id].params[key] = value
+    for run_id, key, value, at_ms, step, is_nan in _metrics_of_many.all(connection, bound):
+        found[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
+    for run_id, key, value in _tags_of_many.all(connection, bound):
+        found[run_id].tags[key] = value
+    for run_id, tags, *fields in _datasets_of_many.all(connection, bound):
+        dataset = Dataset(**dict(zip(_DATASET, fields, strict=True)))
+        given = DatasetInput(dataset=dataset, tags=_read_tags.decode(tags))
+        found[run_id].datasets.append(given)
+    for run_id, direction, model_id, step in _models_of_many.all(connection, bound):
+        facts = found[run_id]
+        links = facts.model_inputs if direction == "input" else facts.model_outputs
+        links.append(ModelLink(model_id, step))
     return found
-
-
-def _collect(facts: RunFacts, row: Sequence[Any]) -> None:
-    _, kind, a, b, c, d, e, f, g, at_ms, step, value = row
-    if kind == _METRIC:
-        facts.metrics.append(Metric(a, _NAN if value is None else value, at_ms, step))
-    elif kind == _PARAM:
-        facts.params[a] = b
-    elif kind == _TAG:
-        facts.tags[a] = b
-    elif kind == _DATASET:
-        dataset = Dataset(name=a, digest=b, source_type=c, source=d, schema=e, profile=f)
-        facts.datasets.append(
-            DatasetInput(dataset=dataset, tags=msgspec.json.decode(g, type=dict[str, str]))
-        )
-    else:
-        links = facts.model_inputs if b == "input" else facts.model_outputs
-        links.append(ModelLink(a, step))
 
 
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:

@@ -1,0 +1,44 @@
+"""Lists as one parameter of a statement, in the words of each database."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from lastgood.store.database import Connection
+
+__all__ = ["among", "listed"]
+
+
+class among(sa.ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
+    """Whether a column's text is in a list that is bound as one parameter; give it as `listed`.
+
+    SQLAlchemy's own ``in_`` writes the statement anew for each length of the list.
+    """
+
+    inherit_cache = True
+    type = sa.Boolean()
+
+    def __init__(self, column: sa.ColumnElement[Any], texts: sa.BindParameter[Any]) -> None:
+        self.column, self.texts = column, texts
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
+    column, texts = compiler.process(element.column, **kw), compiler.process(element.texts, **kw)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - made of a column and a placeholder
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
+    column, texts = compiler.process(element.column, **kw), compiler.process(element.texts, **kw)
+    return f"{column} = ANY({texts})"
+
+
+def listed(connection: Connection, texts: Sequence[str]) -> Any:
+    """A list as the database takes it for `among`."""
+    if connection.dialect.name == "sqlite":
+        return msgspec.json.encode(texts).decode()
+    return list(texts)
