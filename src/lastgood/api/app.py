@@ -188,9 +188,7 @@ class App:
             check_json(scope["method"], request.headers)
             with request.room:
                 # Read before there is a place among the requests in work: a body that trickles in holds none.
-                request.body = await read_body(
-                    request.headers, request.receive, room=request.room
-                )
+                request.body = await read_body(request.headers, request.receive, room=request.room)
                 return await self._in_turn(endpoint, request)
         except ClientDisconnect:
             raise

@@ -138,9 +138,7 @@ async def read_body(
     try:
         return await room.patience.wait(_read(receive, limit, room))
     except TimeoutError:
-        raise TooSlow(
-            f"The request did not arrive within {room.patience.limit_s:g} s"
-        ) from None
+        raise TooSlow(f"The request did not arrive within {room.patience.limit_s:g} s") from None
 
 
 async def _read(receive: Receive, limit: int, room: BodyRoom) -> bytes:

@@ -71,6 +71,7 @@ class Client:
             services=self._services,
             scope={"method": method, "path": path, "headers": list(headers)},
             receive=receive,
+            headers=dict(headers),
             room=BodyRoom(Admission()),
             body=content,
             query=parse_qsl(query, keep_blank_values=True),
