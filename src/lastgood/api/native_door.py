@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lastgood.api.admission import Admission, BodyRoom
-from lastgood.api.limits import WITH_CONTENT, BodyTooLarge, read_body
+from lastgood.api.limits import WITH_CONTENT, BodyTooLarge, headers_of, read_body
 from lastgood.api.pace import paced_receive, paced_send
 from lastgood.errors import LastgoodError, StoreUnavailable
 
@@ -76,7 +76,8 @@ class NativeDoor:
         with (room := BodyRoom(self._admission)):
             # Read before there is a place among the requests in work: a body that trickles in holds none.
             if scope["method"] in WITH_CONTENT:
-                body = await read_body(scope, receive, limit=BODY_BYTES_MAX, room=room)
+                headers = headers_of(scope)
+                body = await read_body(headers, receive, limit=BODY_BYTES_MAX, room=room)
                 receive = _replayed(body, receive)
             with self._admission.answering:
                 await app(scope, receive, send)
