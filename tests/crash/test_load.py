@@ -65,17 +65,22 @@ def under_load(server, during):
     return writers, told
 
 
+def shown(capsys, text):
+    with capsys.disabled():
+        print(f"\n{text}")
+
+
 @pytest.mark.slow
-def test_fifty_writers_and_fifty_readers(server):
-    mixed(server, SECONDS)
+def test_fifty_writers_and_fifty_readers(server, capsys):
+    mixed(server, SECONDS, capsys)
 
 
 @pytest.mark.nightly
-def test_fifty_writers_and_fifty_readers_for_a_minute(server):
-    mixed(server, SECONDS_NIGHTLY)
+def test_fifty_writers_and_fifty_readers_for_a_minute(server, capsys):
+    mixed(server, SECONDS_NIGHTLY, capsys)
 
 
-def mixed(server, seconds):
+def mixed(server, seconds, capsys):
     writers, told = under_load(server, lambda: time.sleep(seconds))
     assert set(told.statuses) == {200}
     assert told.lost == 0
@@ -84,20 +89,20 @@ def mixed(server, seconds):
     assert list(flaws(server, writers)) == []
     p99_ms = sorted(told.write_s)[int(len(told.write_s) * 0.99)] * 1000
     text = f"{len(told.write_s):,} writes and {len(told.read_s):,} reads in {seconds} s"
-    print(f"{text}, p99 of writes {p99_ms:.0f} ms")
+    shown(capsys, f"{text}, p99 of writes {p99_ms:.0f} ms")
 
 
 @pytest.mark.slow
-def test_kills_under_load(server):
-    killed(server, KILLS, 1)
+def test_kills_under_load(server, capsys):
+    killed(server, KILLS, 1, capsys)
 
 
 @pytest.mark.nightly
-def test_many_kills_under_load(server):
-    killed(server, KILLS_NIGHTLY, time.time_ns())
+def test_many_kills_under_load(server, capsys):
+    killed(server, KILLS_NIGHTLY, time.time_ns(), capsys)
 
 
-def killed(server, kills, seed):
+def killed(server, kills, seed, capsys):
     rng = random.Random(seed)
 
     def kill():
@@ -112,7 +117,7 @@ def killed(server, kills, seed):
     stopped(server)
     assert list(flaws(server, writers, interruptions=kills)) == []
     text = f"{kills} kills, {len(told.write_s):,} acknowledged writes, none lost"
-    print(f"{text}; {told.lost:,} requests without an answer")
+    shown(capsys, f"{text}; {told.lost:,} requests without an answer")
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ from lastgood.engine.tracking.runs import existing_run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import metrics as metric_store
-from lastgood.store.tracking.keyset import Scalar
+from lastgood.store.tracking.experiment_search import search_experiments
+from lastgood.store.tracking.keyset import Paging, Scalar
 from lastgood.store.tracking.metrics import HistoryPosition
 from lastgood.store.tracking.model_search import (
     DatasetFilter,
@@ -30,7 +31,7 @@ from lastgood.store.tracking.model_search import (
     ModelPaging,
     search_models,
 )
-from lastgood.store.tracking.search import Paging, search_experiments, search_runs
+from lastgood.store.tracking.run_search import search_runs
 
 __all__ = ["VIEWS", "DatasetFilter", "ModelOrder", "ModelQuery", "Page", "Query", "Searches"]
 

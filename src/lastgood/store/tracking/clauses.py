@@ -10,7 +10,16 @@ from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
 from lastgood.store.tracking.keyset import SortKey
 
-__all__ = ["NUMBERS", "TEXTS", "compare", "has_entry", "has_metric", "nullable_keys", "refuse"]
+__all__ = [
+    "NUMBERS",
+    "TEXTS",
+    "compare",
+    "has_entry",
+    "has_metric",
+    "nullable_keys",
+    "one_of",
+    "refuse",
+]
 
 NUMBERS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 TEXTS = frozenset({"=", "!=", "LIKE", "ILIKE", "IN", "NOT IN"})
@@ -27,8 +36,9 @@ _OPERATORS: dict[str, Callable[[sa.ColumnElement[Any], Any], sa.ColumnElement[bo
     ">=": lambda column, value: column >= value,
     "LIKE": lambda column, value: column.like(value),
     "ILIKE": lambda column, value: column.ilike(value),
-    "IN": lambda column, value: column.in_(value),
-    "NOT IN": lambda column, value: column.not_in(value),
+    # Single parameters, because a list that expands cannot be compiled once.
+    "IN": lambda column, value: column.in_([sa.literal(one) for one in value]),
+    "NOT IN": lambda column, value: column.not_in([sa.literal(one) for one in value]),
 }
 
 
@@ -93,6 +103,15 @@ def has_metric(
     return (
         sa.select(sa.literal_column("1")).where(*conditions, c.key == clause.key, matches).exists()
     )
+
+
+def one_of(column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """That the column has one of the values."""
+    # A single value lets SQLite read an index in order; a list of one does not.
+    if len(values) == 1:
+        same: sa.ColumnElement[bool] = column == values[0]
+        return same
+    return column.in_([sa.literal(one) for one in values])
 
 
 def nullable_keys(

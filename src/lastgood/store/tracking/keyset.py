@@ -6,11 +6,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lastgood.core.filters import Clause, Order
 from lastgood.errors import InvalidInput
 
-__all__ = ["Scalar", "SortKey", "behind", "ordering"]
+__all__ = ["Paging", "Scalar", "SortKey", "behind", "beyond", "ordering"]
 
 Scalar = str | int | float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """Which rows of all that match, in which order."""
+
+    filters: Sequence[Clause] = ()
+    orders: Sequence[Order] = ()
+    lifecycles: Sequence[str]
+    limit: int
+    after: Sequence[Scalar] = ()
+    """The sort values of the row before the first wanted; empty: from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +39,8 @@ def ordering(keys: Sequence[SortKey]) -> list[sa.UnaryExpression[Any]]:
     return [key.expression.asc() if key.ascending else key.expression.desc() for key in keys]
 
 
-def behind(keys: Sequence[SortKey], last: Sequence[Scalar]) -> sa.ColumnElement[bool]:
-    """The condition that a row comes after the row with those values.
+def behind(keys: Sequence[SortKey], last: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """The condition that a row comes after the row with those values, or with what is bound to those parameters.
 
     Raises:
         InvalidInput: there are not as many values as keys.
@@ -37,12 +50,15 @@ def behind(keys: Sequence[SortKey], last: Sequence[Scalar]) -> sa.ColumnElement[
     further = []
     for i, key in enumerate(keys):
         same = [k.expression == v for k, v in zip(keys[:i], last[:i], strict=True)]
-        further.append(sa.and_(*same, _beyond(key, last[i])))
+        further.append(sa.and_(*same, beyond(key, last[i])))
     # The first key is repeated as a plain range, because an index cannot be used for an OR.
     first = keys[0]
     start = first.expression >= last[0] if first.ascending else first.expression <= last[0]
     return sa.and_(start, sa.or_(*further))
 
 
-def _beyond(key: SortKey, value: Scalar) -> sa.ColumnElement[bool]:
-    return key.expression > value if key.ascending else key.expression < value
+def beyond(key: SortKey, value: Any) -> sa.ColumnElement[bool]:
+    """The condition that the expression alone puts a row after the value."""
+    further: sa.ColumnElement[bool]
+    further = key.expression > value if key.ascending else key.expression < value
+    return further

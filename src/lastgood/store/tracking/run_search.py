@@ -1,0 +1,203 @@
+"""Searches for runs: the cheaper of two ways to a page.
+
+Where a filter leaves few runs, all of them are fetched and sorted. Else there are many, and they are
+walked in the order of an index until the page is full. Both ways give the same rows and sort values,
+so that a page token of one is good for the other.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from operator import itemgetter
+
+import sqlalchemy as sa
+
+from lastgood.core.filters import Clause
+from lastgood.core.tracking import Run, RunFacts
+from lastgood.errors import InvalidInput
+from lastgood.store.database import Connection
+from lastgood.store.schema import runs
+from lastgood.store.statement import Row, Statement
+from lastgood.store.tracking.clauses import one_of
+from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
+from lastgood.store.tracking.run_filters import candidates, condition, key_of, sort_keys
+from lastgood.store.tracking.run_walks import Leg, Part, Terms, Walk, walk_of
+from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
+
+__all__ = ["search_runs"]
+
+FEW = 5_000  # runs that are fetched and sorted in the time in which a walk passes as many
+ROWS_PER_PART_MIN = 4
+STATEMENTS_KEPT_MAX = 128
+_WIDTH = len(RUN_COLUMNS)
+_EXACT_IDS = frozenset({"=", "IN"})
+
+
+def search_runs(
+    connection: Connection, experiment_ids: Sequence[int], paging: Paging, *, few: int = FEW
+) -> tuple[list[tuple[Run, RunFacts]], list[Scalar]]:
+    """Runs that match; and, if there are more, the sort values of the last one.
+
+    Args:
+        connection: Where to search.
+        experiment_ids: The experiments to search; at least one.
+        paging: What, in which order, and how many.
+        few: How many runs are fetched and sorted rather than walked past.
+
+    Raises:
+        InvalidInput: a filter or order that runs do not have.
+    """
+    rows, last = _rows(connection, tuple(experiment_ids), paging, few)
+    found = [Run(*row[:_WIDTH]) for row in rows]
+    facts = facts_of(connection, [run.run_id for run in found])
+    return [(run, facts[run.run_id]) for run in found], last
+
+
+def _rows(
+    connection: Connection, experiment_ids: tuple[int, ...], paging: Paging, few: int
+) -> tuple[Sequence[Row], list[Scalar]]:
+    terms = Terms(tuple(paging.lifecycles), tuple(paging.filters), tuple(paging.orders))
+    limit = paging.limit + 1
+    walk = _walk(terms)
+    selective = (
+        _selective(connection, experiment_ids, terms, few) if walk and walk.checked else None
+    )
+    if walk is None or selective is not None:
+        statement = _sorted(experiment_ids, terms, selective, started=bool(paging.after))
+        bound = {f"after_{i}": value for i, value in enumerate(_checked_after(terms, paging))}
+        rows = statement.all(connection, {**bound, "rows_max": limit})
+    else:
+        rows = _walked(connection, walk, experiment_ids, terms, paging)
+    if len(rows) < limit:
+        return rows, []
+    return rows[:-1], list(rows[-2][_WIDTH:])
+
+
+def _checked_after(terms: Terms, paging: Paging) -> Sequence[Scalar]:
+    if paging.after and len(paging.after) != len(_keys(terms)):
+        raise InvalidInput("Invalid page token", hint="use the token that the same search returned")
+    return paging.after
+
+
+# Building statements costs more than running them, and searches repeat: pages, dashboards.
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def _walk(terms: Terms) -> Walk | None:
+    return walk_of(terms)
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def _keys(terms: Terms) -> Sequence[SortKey]:
+    return sort_keys(terms.orders)[0]
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def _sorted(
+    experiment_ids: tuple[int, ...], terms: Terms, selective: Clause | None, *, started: bool
+) -> Statement:
+    """All runs that match, sorted; if a clause leaves few of them, found from its index."""
+    keys, source = sort_keys(terms.orders)
+    of: sa.ColumnElement[int] = runs.c.experiment_id
+    living: sa.ColumnElement[str] = runs.c.lifecycle
+    conditions = [condition(clause) for clause in terms.filters]
+    if selective is not None:
+        # Wrapped, so that no database takes the runs from an index of theirs and looks for the few among them.
+        of, living = sa.func.coalesce(of, 0), sa.func.coalesce(living, "")
+        if (ids := candidates(selective, experiment_ids, terms.lifecycles)) is not None:
+            conditions.append(runs.c.run_id.in_(ids))
+    if started:
+        after = [sa.bindparam(f"after_{i}", type_=k.expression.type) for i, k in enumerate(keys)]
+        conditions.append(behind(keys, after))
+    query = sa.select(*RUN_COLUMNS, *(key.expression for key in keys)).select_from(source)
+    query = query.where(one_of(of, experiment_ids), one_of(living, terms.lifecycles), *conditions)
+    limit = sa.bindparam("rows_max", type_=sa.Integer)
+    return Statement(query.order_by(*ordering(keys)).limit(limit))
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def _count(
+    clause: Clause, experiment_ids: tuple[int, ...], lifecycles: tuple[str, ...]
+) -> Statement | None:
+    """How many runs match a clause, counted no further than a limit; None if no index tells."""
+    ids = candidates(clause, experiment_ids, lifecycles)
+    if ids is None:
+        return None
+    some = ids.limit(sa.bindparam("most", type_=sa.Integer)).subquery("some")
+    return Statement(sa.select(sa.func.count()).select_from(some))
+
+
+def _selective(
+    connection: Connection, experiment_ids: tuple[int, ...], terms: Terms, few: int
+) -> Clause | None:
+    """A filter that leaves few runs, so that it is better to begin with these."""
+    for clause in terms.filters:
+        if (clause.target, key_of(clause)) == ("attribute", "run_id"):
+            if clause.operator in _EXACT_IDS:
+                return clause
+            continue
+        count = _count(clause, experiment_ids, terms.lifecycles)
+        if count is not None and count.scalar(connection, {"most": few + 1}) <= few:
+            return clause
+    return None
+
+
+def _walked(
+    connection: Connection,
+    walk: Walk,
+    experiment_ids: tuple[int, ...],
+    terms: Terms,
+    paging: Paging,
+) -> list[Row]:
+    legs, after = _legs_left(walk, _checked_after(terms, paging))
+    found: list[Row] = []
+    for leg in legs:
+        lifecycles = terms.lifecycles if leg.by_lifecycle else ("",)
+        parts = [Part(*pair) for pair in product(experiment_ids, lifecycles)]
+        wanted = paging.limit + 1 - len(found)
+        found += _merged(connection, leg, parts, wanted, after)
+        if len(found) > paging.limit:
+            break
+        after = ()
+    return found
+
+
+def _legs_left(walk: Walk, after: Sequence[Scalar]) -> tuple[Sequence[Leg], Sequence[Scalar]]:
+    """The leg on which the last page ended and those behind it; and where on it the page ended."""
+    if not after:
+        return walk.legs, ()
+    for i, leg in enumerate(walk.legs):
+        width = len(leg.fixed)
+        if tuple(after[:width]) == leg.fixed:
+            return walk.legs[i:], after[width:]
+    raise InvalidInput("Invalid page token", hint="use the token that the same search returned")
+
+
+def _merged(
+    connection: Connection, leg: Leg, parts: Sequence[Part], limit: int, after: Sequence[Scalar]
+) -> list[Row]:
+    """The first rows of all parts together."""
+    if len(parts) == 1:
+        return leg.read(connection, parts[0], limit, after)
+    # As if the page were spread evenly; where it is not, those parts that have more of it are read further.
+    asked = dict.fromkeys(parts, min(limit, 2 * limit // len(parts) + ROWS_PER_PART_MIN))
+    found: dict[Part, list[Row]] = {}
+    behind_page = list(parts)
+    while behind_page:
+        for part in behind_page:
+            found[part] = leg.read(connection, part, asked[part], after)
+        rows = [row for some in found.values() for row in some]
+        page = _in_order(rows, leg)[:limit]
+        shown = {row[0] for row in page[:-1]}
+        full = [p for p in parts if len(found[p]) == asked[p] < limit]
+        behind_page = [p for p in full if len(page) < limit or found[p][-1][0] in shown]
+        for part in behind_page:
+            asked[part] = min(limit, asked[part] * 4)
+    return page
+
+
+def _in_order(rows: list[Row], leg: Leg) -> list[Row]:
+    start = _WIDTH + len(leg.fixed)
+    for i, key in reversed(list(enumerate(leg.keys))):
+        rows.sort(key=itemgetter(start + i), reverse=not key.ascending)
+    return rows
