@@ -1,6 +1,6 @@
 """lastgood server against mlflow server: the same requests, both servers up, taking turns.
 
-    python benchmarks/vs_mlflow.py [--seconds 2] [--rounds 3] [--clients 1 8] [--only log-metric ...]
+    python benchmarks/vs_mlflow.py [--seconds 2] [--rounds 3] [--clients 1 8 16] [--only log-metric ...]
 
 Each figure is requests answered with 200 per second; a round measures MLflow, then lastgood, and the ratio
 is taken round by round, so that a machine that speeds up or slows down meanwhile does not favour one of them.
@@ -29,7 +29,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 START_TIMEOUT_S = 120.0
-RUNS_TO_SEARCH = 800
+RUNS_TO_SEARCH = 1_000
+VERSIONS = 1_000
 PREFIX = "/api/2.0/mlflow"
 FORK = multiprocessing.get_context("fork")
 
@@ -127,8 +128,9 @@ def new_run(client: Client) -> str:
 
 
 def prepare(client: Client, server: Server) -> None:
-    """Runs to read, 800 runs to search, and a registered model with 50 versions."""
+    """A run to read, runs to search, and a registered model with many versions."""
     server.state["run"] = run = new_run(client)
+    server.state["written"] = new_run(client)  # apart, so that the run that is read stays as it is
     for i in range(20):
         client.ok(
             "POST",
@@ -155,7 +157,7 @@ def prepare(client: Client, server: Server) -> None:
             {"run_id": made["run"]["info"]["run_id"], "metrics": [metric]},
         )
     client.ok("POST", f"{PREFIX}/registered-models/create", {"name": "model"})
-    for _ in range(50):
+    for _ in range(VERSIONS):
         client.ok("POST", f"{PREFIX}/model-versions/create", version_body(server))
     client.ok(
         "POST",
@@ -170,14 +172,15 @@ def version_body(server: Server) -> dict:
 
 
 def steps(server: Server, client_index: int) -> dict[str, Step]:
-    run, experiment = server.state["run"], server.state["experiment"]
+    run, written = server.state["run"], server.state["written"]
+    experiment = server.state["experiment"]
     own = f"client{client_index}"
 
-    def batch(i: int) -> dict:
+    def batch(i: int, size: int) -> dict:
         metrics = [
-            {"key": f"b{k}", "value": i + k, "timestamp": now_ms(), "step": i} for k in range(100)
+            {"key": f"b{k}", "value": i + k, "timestamp": now_ms(), "step": i} for k in range(size)
         ]
-        return {"run_id": run, "metrics": metrics}
+        return {"run_id": written, "metrics": metrics}
 
     search = {
         "experiment_ids": [experiment],
@@ -193,11 +196,12 @@ def steps(server: Server, client_index: int) -> dict[str, Step]:
         "log-metric": lambda c, i: c.call(
             "POST",
             metric,
-            {"run_id": run, "key": own, "value": i, "timestamp": now_ms(), "step": i},
+            {"run_id": written, "key": own, "value": i, "timestamp": now_ms(), "step": i},
         ),
-        "log-batch 100": lambda c, i: c.call("POST", f"{PREFIX}/runs/log-batch", batch(i)),
+        "log-batch 100": lambda c, i: c.call("POST", f"{PREFIX}/runs/log-batch", batch(i, 100)),
+        "log-batch 1000": lambda c, i: c.call("POST", f"{PREFIX}/runs/log-batch", batch(i, 1000)),
         "set tag": lambda c, i: c.call(
-            "POST", f"{PREFIX}/runs/set-tag", {"run_id": run, "key": own, "value": str(i)}
+            "POST", f"{PREFIX}/runs/set-tag", {"run_id": written, "key": own, "value": str(i)}
         ),
         "get run": lambda c, i: c.call("GET", f"{PREFIX}/runs/get?run_id={run}"),
         "search runs": lambda c, i: c.call("POST", f"{PREFIX}/runs/search", search),
@@ -222,6 +226,7 @@ def steps(server: Server, client_index: int) -> dict[str, Step]:
                 "archive_existing_versions": False,
             },
         ),
+        "get model": lambda c, i: c.call("GET", f"{PREFIX}/registered-models/get?name=model"),
         "latest versions": lambda c, i: c.call(
             "POST", f"{PREFIX}/registered-models/get-latest-versions", {"name": "model"}
         ),
@@ -232,6 +237,7 @@ WORK = (
     "create run",
     "log-metric",
     "log-batch 100",
+    "log-batch 1000",
     "set tag",
     "get run",
     "search runs",
@@ -240,6 +246,7 @@ WORK = (
     "get alias",
     "stage transition",
     "latest versions",
+    "get model",
 )
 
 
@@ -432,7 +439,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--only", nargs="+", choices=WORK)
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
