@@ -24,6 +24,10 @@ class among(sa.ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQL
     def __init__(self, column: sa.ColumnElement[Any], texts: sa.BindParameter[Any]) -> None:
         self.column, self.texts = column, texts
 
+    def self_group(self, against: Any = None) -> "among":
+        """Itself: SQLAlchemy would write ``... = 1`` in SQLite, for which that reads the whole table."""
+        return self
+
 
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: Any, **kw: Any) -> str:
