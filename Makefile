@@ -25,7 +25,7 @@ fix: $(VENV)/.ready
 	$(BIN)/ruff format .
 
 nightly: $(VENV)/.ready $(VENV2)/.ready
-	$(BIN)/pytest -n 2 -m "nightly" --timeout 3600 $(ARGS)
+	$(BIN)/pytest -n 2 -m "nightly" --timeout 7200 -rP $(ARGS)
 
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/vs_mlflow.py $(ARGS)

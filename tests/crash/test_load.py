@@ -65,22 +65,17 @@ def under_load(server, during):
     return writers, told
 
 
-def shown(capsys, text):
-    with capsys.disabled():
-        print(f"\n{text}")
-
-
 @pytest.mark.slow
-def test_fifty_writers_and_fifty_readers(server, capsys):
-    mixed(server, SECONDS, capsys)
+def test_fifty_writers_and_fifty_readers(server):
+    mixed(server, SECONDS)
 
 
 @pytest.mark.nightly
-def test_fifty_writers_and_fifty_readers_for_a_minute(server, capsys):
-    mixed(server, SECONDS_NIGHTLY, capsys)
+def test_fifty_writers_and_fifty_readers_for_a_minute(server):
+    mixed(server, SECONDS_NIGHTLY)
 
 
-def mixed(server, seconds, capsys):
+def mixed(server, seconds):
     writers, told = under_load(server, lambda: time.sleep(seconds))
     assert set(told.statuses) == {200}
     assert told.lost == 0
@@ -89,20 +84,20 @@ def mixed(server, seconds, capsys):
     assert list(flaws(server, writers)) == []
     p99_ms = sorted(told.write_s)[int(len(told.write_s) * 0.99)] * 1000
     text = f"{len(told.write_s):,} writes and {len(told.read_s):,} reads in {seconds} s"
-    shown(capsys, f"{text}, p99 of writes {p99_ms:.0f} ms")
+    print(f"{text}, p99 of writes {p99_ms:.0f} ms")
 
 
 @pytest.mark.slow
-def test_kills_under_load(server, capsys):
-    killed(server, KILLS, 1, capsys)
+def test_kills_under_load(server):
+    killed(server, KILLS, 1)
 
 
 @pytest.mark.nightly
-def test_many_kills_under_load(server, capsys):
-    killed(server, KILLS_NIGHTLY, time.time_ns(), capsys)
+def test_many_kills_under_load(server):
+    killed(server, KILLS_NIGHTLY, time.time_ns())
 
 
-def killed(server, kills, seed, capsys):
+def killed(server, kills, seed):
     rng = random.Random(seed)
 
     def kill():
@@ -117,7 +112,7 @@ def killed(server, kills, seed, capsys):
     stopped(server)
     assert list(flaws(server, writers, interruptions=kills)) == []
     text = f"{kills} kills, {len(told.write_s):,} acknowledged writes, none lost"
-    shown(capsys, f"{text}; {told.lost:,} requests without an answer")
+    print(f"{text}; {told.lost:,} requests without an answer")
 
 
 @pytest.mark.slow

@@ -193,11 +193,10 @@ def test_what_a_killed_server_acknowledged_is_there(tmp_path):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(2))  # one for each processor of a small machine
-def test_what_a_server_killed_two_hundred_times_acknowledged_is_there(tmp_path, part, capsys):
+def test_what_a_server_killed_two_hundred_times_acknowledged_is_there(tmp_path, part):
     acknowledged = kill_again_and_again(tmp_path, KILLS_NIGHTLY // 2, seed=time.time_ns() + part)
     assert acknowledged > KILLS_NIGHTLY
-    with capsys.disabled():
-        print(f"\n{KILLS_NIGHTLY // 2} kills, {acknowledged:,} acknowledged acts, none lost")
+    print(f"{KILLS_NIGHTLY // 2} kills, {acknowledged:,} acknowledged acts, none lost")
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ class PartStore(Protocol):
         ...
 
     def read(self, upload: str, number: int, *, tag: str) -> Iterator[bytes]:
-        """The bytes of a part. That they are others than the tag was given for is told at their end, if not before.
+        """The bytes of a part, for one who does nothing with them before the last has come without an error.
 
         Raises:
             NotFound: there is no such part. Conflict: it is another than was sent.

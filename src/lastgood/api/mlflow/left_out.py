@@ -11,8 +11,8 @@ from dataclasses import dataclass
 __all__ = ["FAMILIES", "Family", "family_of"]
 
 _TRACES_ADVICE = (
-    "runs, metrics and models are not affected; MLFLOW_TRACE_SAMPLING_RATIO=0 or mlflow.tracing.disable() "
-    "stops clients from sending traces, and MLFLOW_TRACKING_URI of another server takes them"
+    "runs, metrics and models are not affected; mlflow.tracing.disable() or MLFLOW_TRACE_SAMPLING_RATIO=0 stops "
+    "clients from sending traces, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT sends them to a collector"
 )
 
 

@@ -8,6 +8,7 @@ required: their absence (or an empty string) is answered in MLflow's words.
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import UnionType
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lastgood.api.admission import BodyRoom
+from lastgood.api.mlflow.json_names import has_camel_names, with_protocol_names
 from lastgood.api.services import Services
 from lastgood.core.ids import printable
 from lastgood.errors import AlreadyExists, InvalidInput, LastgoodError, Overloaded, TooLarge
@@ -144,17 +146,18 @@ def error_reply(error: LastgoodError) -> Response:
 
 
 def enum_name(value: str | int, names: Mapping[int, str], *, parameter: str) -> str:
-    """An enumeration's value by name; clients may send its number instead.
+    """An enumeration's value by name; clients may send its number instead, also as a text.
 
     Declare the field as ``str | int``.
 
     Raises:
         InvalidInput: neither a known name nor a known number.
     """
-    if isinstance(value, int) and value in names:
-        return names[value]
     if isinstance(value, str) and value in names.values():
         return value
+    with suppress(ValueError):
+        if (number := int(value)) in names:
+            return names[number]
     raise invalid_value(parameter, value, why=f"Valid values are {', '.join(names.values())}")
 
 
@@ -169,7 +172,7 @@ def decode(request: MlflowRequest, kind: type[S]) -> S:
     """What the client sent, as `kind`: from the query of a GET, else from the JSON body.
 
     Whole numbers may come as numbers or numeric strings, NaN and infinities as strings or bare
-    tokens, null as absence; unknown fields are ignored.
+    tokens, null as absence, names in a body in camel case; unknown fields are ignored.
 
     Raises:
         InvalidInput: a required parameter is missing or a value has the wrong type.
@@ -177,14 +180,18 @@ def decode(request: MlflowRequest, kind: type[S]) -> S:
     if request.query and request.method == "GET":
         found = _from_query(request.query, kind)
     else:
-        try:
-            found = msgspec.json.decode(request.body, type=kind, strict=False)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found = _convert(_lenient(request.body), kind)
+        found = _from_body(request.body, kind)
     for name in _required_texts(kind):
         if getattr(found, name) == "":
             _refuse_missing(name)
     return found
+
+
+def _from_body(body: bytes, kind: type[S]) -> S:
+    if not has_camel_names(body, kind):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return msgspec.json.decode(body, type=kind, strict=False)
+    return _convert(with_protocol_names(_lenient(body), kind), kind)
 
 
 def _from_query(query: list[tuple[str, str]], kind: type[S]) -> S:
