@@ -21,7 +21,7 @@ from conftest import lastgood_server
 from lastgood.api import mlflow
 from lastgood.api.mlflow.routes import mlflow_routes
 
-EXAMPLES, EXAMPLES_NIGHTLY = 15, 500
+EXAMPLES, EXAMPLES_NIGHTLY = 8, 500
 RAW_EXAMPLES, RAW_EXAMPLES_NIGHTLY = 60, 3000
 PATIENCE_S = 60
 LEAKS = (

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from conftest import lastgood_server
 from lastgood.api.native import create_native_app
 
-EXAMPLES, EXAMPLES_NIGHTLY = 12, 400
+EXAMPLES, EXAMPLES_NIGHTLY = 8, 400
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

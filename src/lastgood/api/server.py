@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
+from lastgood.api.pace import STALL_TIMEOUT_S
 from lastgood.api.services import Services
 from lastgood.api.upkeep import keep_tidy
 from lastgood.api.webhooks.courier import Courier
@@ -42,6 +44,8 @@ FILES_OF_OUR_OWN = (
     512  # descriptors that the database, objects and threads may need beside the connections
 )
 HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
+# An answer that its client does not read: the kernel hangs up after this, which frees what HTTP has buffered for it.
+UNREAD_TIMEOUT_S = STALL_TIMEOUT_S
 DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 
 _log = logging.getLogger(__name__)
@@ -222,6 +226,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # accepted connections inherit it
+            milliseconds = int(UNREAD_TIMEOUT_S * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         try:
             listener.bind((host, port))
             listener.listen(BACKLOG)

@@ -29,11 +29,17 @@ sys.exit(serve_registry(data=Path(sys.argv[1]), host="127.0.0.1", port=0, ready_
 """
 
 
+IMPATIENT = """
+from lastgood.api import pace, server
+pace.STALL_TIMEOUT_S = server.UNREAD_TIMEOUT_S = 3
+"""
+
+
 class Running:
-    def __init__(self, folder):
+    def __init__(self, folder, program=PROGRAM):
         self.data, self.ready = folder / "data", folder / "ready.json"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(self.data), str(self.ready)], stderr=subprocess.PIPE
+            [sys.executable, "-c", program, str(self.data), str(self.ready)], stderr=subprocess.PIPE
         )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.ready.exists():
@@ -167,6 +173,44 @@ def test_an_upload_that_breaks_off_leaves_nothing(running):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert httpx.get(running.url + path).status_code == 404
+
+
+def sockets(process):
+    descriptors = Path(f"/proc/{process.pid}/fd").iterdir()
+    count = 0
+    for descriptor in descriptors:
+        with suppress(FileNotFoundError):  # closed meanwhile
+            count += str(descriptor.readlink()).startswith("socket:")
+    return count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["artifact", "object"])
+def test_a_download_that_nobody_reads_is_given_up(tmp_path, address):
+    server = Running(tmp_path, program=IMPATIENT + PROGRAM)
+    try:
+        content = os.urandom(1 << 20) * 32  # more than the buffers on the way hold
+        path = "/api/2.0/mlflow-artifacts/artifacts/0/large.bin"
+        assert httpx.put(server.url + path, content=content, timeout=60).status_code == 200
+        if address == "object":
+            path = f"/api/v1/objects/sha256:{hashlib.sha256(content).hexdigest()}"
+        assert httpx.get(server.url + path, timeout=60).content == content  # the control
+        deadline, before = time.monotonic() + START_TIMEOUT_S, sockets(server.process)
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            while sockets(server.process) > before:
+                assert time.monotonic() < deadline, "the connection is still held"
+                time.sleep(0.05)
+            received = 0
+            with suppress(ConnectionError):
+                while chunk := connection.recv(1 << 20):
+                    received += len(chunk)
+            assert received < len(content)
+        assert httpx.get(f"{server.url}/health").text == "OK"
+    finally:
+        server.process.kill()
+        server.stop()
 
 
 def test_a_damaged_file_breaks_off_instead_of_ending_well(running):
