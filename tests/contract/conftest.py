@@ -38,21 +38,45 @@ def s3_store(s3_endpoint, monkeypatch):
     return in_s3(uuid.uuid4().hex)
 
 
+@pytest.fixture(scope="session")
+def postgresql_local_data(tmp_path_factory, postgresql):
+    return _data(tmp_path_factory, postgresql.fresh())
+
+
+@pytest.fixture(scope="session")
+def postgresql_server_data(tmp_path_factory, postgresql):
+    return _data(tmp_path_factory, postgresql.fresh())
+
+
+@pytest.fixture(scope="session")
+def postgresql_server_url(postgresql_server_data):
+    with running_server(postgresql_server_data) as url:
+        yield url
+
+
+@pytest.fixture(params=["", "postgresql_"], ids=["sqlite", "postgresql"])
+def store(request):
+    """The prefix of the fixtures of each kind of database."""
+    return request.param
+
+
 @pytest.fixture(params=["in process", "over http"])
-def door(request):
+def door(request, store):
     """The registry by each of its doors; every test has a model of its own in it."""
     if request.param == "in process":
-        data = request.getfixturevalue("local_data")
+        data = request.getfixturevalue(f"{store}local_data")
         with open_engine(data) as engine:
             yield Door(registry=engine.registry, data=data, kind=request.param)
     else:
-        data = request.getfixturevalue("server_data")
-        with RemoteRegistry(request.getfixturevalue("server_url"), actor="Ana Müller") as registry:
+        data = request.getfixturevalue(f"{store}server_data")
+        url = request.getfixturevalue(f"{store}server_url")
+        with RemoteRegistry(url, actor="Ana Müller") as registry:
             yield Door(registry=registry, data=data, kind=request.param)
 
 
-def _data(tmp_path_factory):
+def _data(tmp_path_factory, store_url=""):
     data = tmp_path_factory.mktemp("registry") / "data"
-    init_data_directory(data)
-    (data / "config.toml").write_text(CONFIG)
+    init_data_directory(data, store_url=store_url)
+    place = f'[store]\nurl = "{store_url}"\n' if store_url else ""
+    (data / "config.toml").write_text(place + CONFIG)
     return data

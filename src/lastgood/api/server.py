@@ -52,7 +52,13 @@ _log = logging.getLogger(__name__)
 
 
 def serve_registry(
-    *, data: Path, host: str, port: int, ready_file: Path | None, objects_url: str = ""
+    *,
+    data: Path,
+    host: str,
+    port: int,
+    ready_file: Path | None,
+    objects_url: str = "",
+    store_url: str = "",
 ) -> int:
     """Serve a data directory until SIGTERM or SIGINT. Call it on the main thread.
 
@@ -62,24 +68,25 @@ def serve_registry(
         port: 0 takes a free one.
         ready_file: Written as JSON ``{"url", "pid"}`` once the server listens, removed when it stops.
         objects_url: Where a new data directory keeps its objects; empty: in itself.
+        store_url: Where it keeps everything else; for an existing one the same URL, with a password.
 
     Returns:
         The exit code: 0 after an orderly end.
 
     Raises:
         Refused: the address is not a loopback address. LastgoodError: it is taken.
-        StoreUnavailable: another server uses the directory, or it or its objects cannot be used.
-        InvalidInput: the directory's objects are elsewhere already.
+        StoreUnavailable: another server uses the directory, or it, its database or its objects cannot be used.
+        InvalidInput: the directory's objects or its database are elsewhere already.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _check_host(host)
     with _listening(host, port) as listener:
-        init_data_directory(data, objects_url=objects_url)
+        init_data_directory(data, objects_url=objects_url, store_url=store_url)
         lock = ServerLock(data)
         try:
             url = _url_of(listener)
             lock.announce(url)
-            with open_engine(data) as engine:
+            with open_engine(data, store_url=store_url) as engine:
                 services = services_of(engine)
                 app = create_app(services)
                 with (

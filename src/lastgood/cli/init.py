@@ -20,12 +20,22 @@ def init(
             help="Keep the objects at s3://bucket/prefix, gs://…, az://… or file:///directory; config.toml remembers it.",
         ),
     ] = "",
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="Keep everything else in postgresql://user@host/database; config.toml remembers it, without a password. Else LASTGOOD_STORE.",
+        ),
+    ] = "",
 ) -> None:
     """Make a data directory: database, objects and config.toml. Harmless if it exists."""
     from lastgood.engine.open import init_data_directory
 
     session = Session.of(context)
-    made = init_data_directory(session.data, objects_url=objects)
+    made = init_data_directory(
+        session.data, objects_url=objects, store_url=store or session.store_url
+    )
     if session.as_json:
         session.out.json({"data": str(session.data.resolve()), "made": made})
         return

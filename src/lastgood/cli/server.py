@@ -12,6 +12,7 @@ __all__ = ["server"]
 
 def server(
     context: typer.Context,
+    *,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; loopback only for now.")
     ] = "127.0.0.1",
@@ -26,6 +27,14 @@ def server(
             help="For a new data directory: where it keeps its objects, see lastgood init.",
         ),
     ] = "",
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="For a new data directory: its database, see lastgood init; else LASTGOOD_STORE.",
+        ),
+    ] = "",
     ready_file: Annotated[
         Path | None,
         typer.Option("--ready-file", help="Written once it listens: JSON with url and pid."),
@@ -37,9 +46,11 @@ def server(
     """
     from lastgood.api.server import serve_registry
 
+    session = Session.of(context)
     return serve_registry(
-        data=Session.of(context).data,
+        data=session.data,
         objects_url=objects,
+        store_url=store or session.store_url,
         host=host,
         port=port,
         ready_file=ready_file,

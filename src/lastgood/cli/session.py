@@ -70,6 +70,11 @@ class Session:
         return Path(self._given.data or os.environ.get("LASTGOOD_HOME") or DEFAULT_DATA)
 
     @property
+    def store_url(self) -> str:
+        """The database of the data directory, with a password; empty: as the directory's config.toml says."""
+        return os.environ.get("LASTGOOD_STORE", "")
+
+    @property
     def actor(self) -> str:
         """Who acts."""
         return (self._given.actor or os.environ.get("LASTGOOD_ACTOR") or _system_user()).strip()
@@ -97,7 +102,7 @@ class Session:
             return
         from lastgood.engine.open import open_engine
 
-        with open_engine(self.data) as engine:
+        with open_engine(self.data, store_url=self.store_url) as engine:
             yield engine.registry
 
     def caller(self) -> Caller:

@@ -9,7 +9,14 @@ from lastgood.core.destinations import Reach
 from lastgood.core.goodness import GoodRule
 from lastgood.errors import InvalidInput
 
-__all__ = ["ObjectsPlace", "Settings", "WebhookRule", "default_config", "load_settings"]
+__all__ = [
+    "ObjectsPlace",
+    "Settings",
+    "StorePlace",
+    "WebhookRule",
+    "default_config",
+    "load_settings",
+]
 
 _HEAD = """\
 # Settings of this lastgood data directory. The rules shown are the defaults.
@@ -24,6 +31,12 @@ _PLACE_HERE = """\
 _PLACE_ELSEWHERE = """\
 [objects]
 # Where the objects are. To move them, copy them first.
+url = "{url}"
+
+"""
+_STORE = """\
+[store]
+# Where everything but the objects is. A password does not belong here, see docs/how-to/postgresql.md.
 url = "{url}"
 
 """
@@ -48,10 +61,18 @@ reach = "loopback"
 """
 
 
-def default_config(*, objects_url: str) -> str:
-    """The text of a new ``config.toml``; the URL, checked, is empty if the objects are in the directory."""
+def default_config(*, objects_url: str, store_url: str = "") -> str:
+    """The text of a new ``config.toml``; a URL, checked, is empty if that part is in the directory."""
     place = _PLACE_ELSEWHERE.format(url=objects_url) if objects_url else _PLACE_HERE
-    return _HEAD + place + _RULES
+    store = _STORE.format(url=store_url) if store_url else ""
+    return _HEAD + store + place + _RULES
+
+
+class StorePlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the database is."""
+
+    url: str = ""
+    """Empty: in the data directory."""
 
 
 class ObjectsPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +93,7 @@ class WebhookRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings."""
 
+    store: StorePlace = msgspec.field(default_factory=StorePlace)
     objects: ObjectsPlace = msgspec.field(default_factory=ObjectsPlace)
     good: GoodRule = msgspec.field(default_factory=GoodRule)
     environments: dict[str, GoodRule] = msgspec.field(default_factory=dict)

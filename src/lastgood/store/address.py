@@ -10,7 +10,7 @@ __all__ = ["StoreAddress", "parse_address"]
 
 _SCHEMES = frozenset({"postgresql", "postgres"})
 _SECRETS = frozenset({"password", "sslpassword"})
-_URL = re.compile(r"\w+://[\x21-\x7e]*")
+_URL = re.compile(r"\w+://[\x21\x23-\x5b\x5d-\x7e]*")  # what a line of TOML can hold as it is
 _HINT = "use postgresql://user@host:5432/database; see docs/how-to/postgresql.md"
 
 

@@ -119,8 +119,9 @@ _sums = Statement(
     sa.select(
         _t.seq,
         _t.version,
-        sa.func.sum(_t.requests),
-        sa.func.sum(_t.failures),
+        # PostgreSQL's sum of BIGINT is NUMERIC, which Python gets as a Decimal.
+        sa.cast(sa.func.sum(_t.requests), _t.requests.type),
+        sa.cast(sa.func.sum(_t.failures), _t.failures.type),
         sa.func.min(_t.first_ms),
         sa.func.max(_t.last_ms),
     )

@@ -83,6 +83,12 @@ class Postgresql:
                 f"{self.place} is not an address that the driver understands",
                 hint="see docs/how-to/postgresql.md",
             ) from None
+        except psycopg.OperationalError as error:
+            words = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
+            raise StoreUnavailable(
+                f"{self.place} cannot be reached: {words}",
+                hint="is PostgreSQL running there? a password comes from LASTGOOD_STORE, PGPASSWORD or ~/.pgpass",
+            ) from error
         connection.prepared_max = PREPARED_MAX
         # Else a statement is prepared once for each size of integer it ever gets.
         connection.adapters.register_dumper(int, Int8Dumper)

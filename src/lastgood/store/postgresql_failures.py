@@ -50,8 +50,8 @@ def explain_postgresql(place: str, error: BaseException) -> LastgoodError | None
     code = original.sqlstate or ""
     if is_lost(error):
         return StoreUnavailable(
-            f"The connection to {place} failed: {_words(original)}",
-            hint="is PostgreSQL running there? what was being written may or may not be done: look before you repeat it",
+            f"The connection to {place} was lost: {_words(original)}",
+            hint="what was being written may or may not be done: look before you repeat it",
         )
     if code[:2] == _BAD_VALUE_CLASS or isinstance(original, psycopg.DataError):
         # The edges refuse what they can name; what arrives here is a NUL character or a number out of range.

@@ -98,7 +98,9 @@ class _Compiled:
         self.reorder: Callable[[Row], Row] | None = None
         if columns and names != columns:
             self.reorder = itemgetter(*(columns.index(name) for name in names))
-        types = [c.type for c in clause.selected_columns] if clause.is_select else []
+        # PostgreSQL has all the types that our columns have; SQLite makes numbers of booleans.
+        selected = clause.selected_columns if clause.is_select and dialect.name == "sqlite" else ()
+        types = [c.type for c in selected]
         converters = [t.dialect_impl(dialect).result_processor(dialect, None) for t in types]
         self.converters = [(i, convert) for i, convert in enumerate(converters) if convert]
 

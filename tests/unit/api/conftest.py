@@ -119,7 +119,7 @@ class Api:
 
 
 @pytest.fixture
-def api(tmp_path):
-    init_data_directory(tmp_path / "data")
+def api(tmp_path, store_url):
+    init_data_directory(tmp_path / "data", store_url=store_url)
     with open_engine(tmp_path / "data") as engine:
         yield Api(create_app(services_of(engine)), engine)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.schema import artifacts, versions
 from lastgood.store.statement import Statement
-from lastgood.store.upsert import insert
 
 __all__ = [
     "ArtifactRow",

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from lastgood.core.filters import Clause
 from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
+from lastgood.store.dialects import plain
 from lastgood.store.tracking.keyset import SortKey
 
 __all__ = [
@@ -34,8 +35,8 @@ _OPERATORS: dict[str, Callable[[sa.ColumnElement[Any], Any], sa.ColumnElement[bo
     "<=": lambda column, value: column <= value,
     ">": lambda column, value: column > value,
     ">=": lambda column, value: column >= value,
-    "LIKE": lambda column, value: column.like(value),
-    "ILIKE": lambda column, value: column.ilike(value),
+    "LIKE": lambda column, value: plain(column.like(value)),
+    "ILIKE": lambda column, value: plain(column.ilike(value)),
     # Single parameters, because a list that expands cannot be compiled once.
     "IN": lambda column, value: column.in_([sa.literal(one) for one in value]),
     "NOT IN": lambda column, value: column.not_in([sa.literal(one) for one in value]),

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import Experiment
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.schema import experiment_tags, experiments
 from lastgood.store.statement import Statement
-from lastgood.store.upsert import insert
 
 __all__ = [
     "EXPERIMENT_COLUMNS",

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import DatasetInput, ModelLink
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.schema import datasets, run_datasets, run_models
 from lastgood.store.statement import Statement
-from lastgood.store.upsert import insert
 
 __all__ = ["add_dataset_inputs", "add_model_links"]
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import LoggedModel, ModelMetric
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.schema import (
     logged_model_metrics,
     logged_model_params,
@@ -14,7 +15,6 @@ from lastgood.store.schema import (
     logged_models,
 )
 from lastgood.store.statement import Statement
-from lastgood.store.upsert import insert
 
 __all__ = [
     "MODEL_COLUMNS",

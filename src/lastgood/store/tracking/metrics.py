@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
 from lastgood.store.statement import Row, Statement
-from lastgood.store.upsert import insert
 
 __all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
 

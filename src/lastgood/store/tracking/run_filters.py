@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from lastgood.core.filters import Clause, Order
 from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
+from lastgood.store.dialects import json_text
 from lastgood.store.schema import (
     HEAD_LENGTH,
     datasets,
@@ -46,7 +47,7 @@ __all__ = [
 ENTRIES = {"metric": latest_metrics, "param": params, "tag": run_tags}
 MISSING: dict[str, str | float] = {"metric": 0.0, "param": "", "tag": ""}
 """What stands in for the value of a run that has none, where values are sorted."""
-_CONTEXT_TAG = '$."mlflow.data.context"'
+_CONTEXT_TAG = "mlflow.data.context"
 RANGES = frozenset({"=", "<", "<=", ">", ">="})
 INDEXED = frozenset({"run_name", "status", "user_id", "start_time", "end_time"})
 _LAST_CHARACTER = "\U0010ffff"
@@ -73,7 +74,7 @@ _ALIASES = {
 _DATASET_FIELDS: dict[str, sa.ColumnElement[Any]] = {
     "name": datasets.c.name,
     "digest": datasets.c.digest,
-    "context": sa.func.json_extract(run_datasets.c.tags, _CONTEXT_TAG),
+    "context": json_text(run_datasets.c.tags, _CONTEXT_TAG),
 }
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
 

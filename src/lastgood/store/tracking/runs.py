@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.lists import among, listed
 from lastgood.store.schema import (
     datasets,
@@ -19,7 +20,6 @@ from lastgood.store.schema import (
     runs,
 )
 from lastgood.store.statement import Row, Statement
-from lastgood.store.upsert import insert
 
 __all__ = [
     "RUN_COLUMNS",

@@ -112,8 +112,8 @@ class Client:
 
 
 @pytest.fixture
-def client(tmp_path):
-    init_data_directory(tmp_path / "data")
+def client(tmp_path, store_url):
+    init_data_directory(tmp_path / "data", store_url=store_url)
     with open_engine(tmp_path / "data") as engine:
         kernel = engine.kernel
         stored = Artifacts(kernel)

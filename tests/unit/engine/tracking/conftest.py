@@ -44,8 +44,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path):
+def desk(tmp_path, store_url):
     time = [1_800_000_000_000]
-    init_data_directory(tmp_path / "data")
+    init_data_directory(tmp_path / "data", store_url=store_url)
     with open_engine(tmp_path / "data", clock=lambda: Instant(time[0])) as engine:
         yield Desk(engine, Tracking(engine.kernel), time)
