@@ -34,8 +34,15 @@ def digest_of(data: bytes) -> str:
 @contextmanager
 def running_server(data: Path) -> Iterator[str]:
     """The real server, as a user starts it; yields its address."""
+    with running_process(data) as (url, _):
+        yield url
+
+
+@contextmanager
+def running_process(data: Path, *options: str) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """The same, with options; yields its process too, which may be killed."""
     ready = data.parent / f"{data.name}.ready"
-    arguments = ["server", "--data", str(data), "--port", "0", "--ready-file", str(ready)]
+    arguments = ["server", "--data", str(data), "--port", "0", "--ready-file", str(ready), *options]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LASTGOOD_")}
     process = subprocess.Popen([sys.executable, "-m", "lastgood", *arguments], env=environment)
     try:
@@ -44,7 +51,7 @@ def running_server(data: Path) -> Iterator[str]:
             assert process.poll() is None, "the server ended before it was ready"
             assert time.monotonic() < deadline, "the server was not ready in time"
             time.sleep(0.02)
-        yield json.loads(ready.read_text())["url"]
+        yield json.loads(ready.read_text())["url"], process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -90,7 +90,7 @@ def serve_registry(
                 services = services_of(engine)
                 app = create_app(services)
                 with (
-                    _courier(services),
+                    _courier(services, lock.server_name),
                     asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
                 ):
                     serving = _serve(app, listener, url=url, ready_file=ready_file)
@@ -115,9 +115,8 @@ def services_of(engine: Engine) -> Services:
     )
 
 
-def _courier(services: Services) -> Courier:
-    # The lock of the directory makes this its one server, so the name may outlive the process.
-    return Courier(services.kernel, services.webhooks, services.sender, owner="server")
+def _courier(services: Services, owner: str) -> Courier:
+    return Courier(services.kernel, services.webhooks, services.sender, owner=owner)
 
 
 class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject

@@ -34,6 +34,7 @@ VERBS = {
     "init": Verb("init", "init", PANEL_RUN, remote=False),
     "server": Verb("server", "server", PANEL_RUN, remote=False),
     "serve": Verb("serve", "serve", PANEL_RUN),
+    "store": Verb("store", "store", PANEL_RUN, remote=False),
     "register": Verb("register", "register", PANEL_CHANGE),
     "promote": Verb("promote", "promote", PANEL_CHANGE),
     "rollback": Verb("rollback", "rollback", PANEL_CHANGE),

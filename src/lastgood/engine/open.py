@@ -7,6 +7,7 @@ one of them may be a server, so that there is one address to find it at; with Po
 import fcntl
 import json
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -224,6 +225,11 @@ class ServerLock:
         self._file.truncate()
         self._file.write(json.dumps({"pid": os.getpid(), "url": url}))
         self._file.flush()
+
+    @property
+    def server_name(self) -> str:
+        """A name among the servers of the database: the same after a restart if there can be one only."""
+        return f"{socket.gethostname()}-{os.getpid()}" if self._shared else "server"
 
     def close(self) -> None:
         """Let go."""

@@ -433,7 +433,7 @@ uploads = Table(
     metadata,
     Column("id", _chars(32), primary_key=True),
     Column("path", _chars(2048), nullable=False),
-    Column("parts", Integer, nullable=False),
+    Column("parts", Big, nullable=False),
     Column("expires_ms", Big, nullable=False, index=True),
     Column("digest", _chars(71)),  # set when the file is complete
     Column("size", Big),
@@ -454,7 +454,7 @@ webhooks = Table(
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     Column("cursor_seq", Big, nullable=False),  # told: all operations up to this one,
-    Column("cursor_index", Integer, nullable=False),  # and so many events of the next
+    Column("cursor_index", Big, nullable=False),  # and so many events of the next
     Column("leased_by", _chars(64), nullable=False),
     Column("leased_until_ms", Big, nullable=False),
 )

@@ -824,7 +824,7 @@ def upgrade() -> None:
             sa.String(length=2048).with_variant(sa.Text(collation="C"), "postgresql"),
             nullable=False,
         ),
-        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("parts", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
             "expires_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
@@ -950,7 +950,9 @@ def upgrade() -> None:
         sa.Column(
             "cursor_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.Column("cursor_index", sa.Integer(), nullable=False),
+        sa.Column(
+            "cursor_index", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.Column(
             "leased_by",
             sa.String(length=64).with_variant(sa.Text(collation="C"), "postgresql"),

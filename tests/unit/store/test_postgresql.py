@@ -1,0 +1,271 @@
+"""What only PostgreSQL can get wrong: other writers, lost connections, text it does not take, passwords."""
+
+import threading
+from concurrent.futures import Future
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from lastgood.core.changes import ModelCreated
+from lastgood.core.operations import Act, Actor, Origin
+from lastgood.errors import InvalidInput, NotFound, StoreUnavailable
+from lastgood.store import log
+from lastgood.store import postgresql as module
+from lastgood.store.address import parse_address
+from lastgood.store.open import open_database
+from postgresql_server import PASSWORD, running_postgresql
+
+WAIT_S = 60.0
+
+
+def made(name):
+    return Act(
+        kind="create-model",
+        model=name,
+        actor=Actor(name="ann"),
+        origin=Origin(),
+        changes=(ModelCreated(model=name),),
+    )
+
+
+def append(name):
+    return lambda tx: log.append(tx, made(name), now=1).seq
+
+
+@pytest.fixture
+def address(postgresql):
+    return parse_address(postgresql.fresh())
+
+
+@pytest.fixture
+def pair(address):
+    """The databases of two servers."""
+    opened = [open_database(address), open_database(address)]
+    yield opened
+    for database in opened:
+        database.close()
+
+
+def interleaved(one, other):
+    """One server's unit looks, and appends only when the other's had its chance to do the same."""
+    looked, go_on = threading.Event(), threading.Event()
+
+    def slow(tx):
+        log.newest(tx)
+        looked.set()
+        go_on.wait(WAIT_S)
+        return append("slow")(tx)
+
+    first = one.write(slow)
+    assert looked.wait(WAIT_S)
+    second: Future[int] = other.write(append("quick"))
+    go_on.set()
+    return first, second
+
+
+def test_the_writers_of_two_servers_take_turns(pair):
+    first, second = interleaved(*pair)
+    assert first.result(WAIT_S) == 1
+    assert second.result(WAIT_S) == 2
+    assert [flaw for _, flaw in pair[0].read(lambda c: list(log.verify_chain(c)))] == ["", ""]
+
+
+def test_without_their_common_lock_one_would_decide_on_a_state_that_is_gone(pair, monkeypatch):
+    """The control of the test above."""
+    looked, go_on = threading.Event(), threading.Event()
+
+    def slow(tx):
+        newest = log.newest(tx)[0]
+        looked.set()
+        go_on.wait(WAIT_S)
+        return newest
+
+    first = pair[0].write(slow)
+    assert looked.wait(WAIT_S)
+    monkeypatch.setattr(module, "WRITE_LOCK", module.WRITE_LOCK + 1)
+    assert pair[1].write(append("quick")).result(WAIT_S) == 1
+    go_on.set()
+    assert first.result(WAIT_S) == 0
+
+
+def test_an_operation_of_another_server_is_announced_and_nothing_else_is(pair):
+    heard: list[int] = []
+    something, stop = threading.Event(), threading.Event()
+
+    def listen():
+        for _ in pair[0].changes(stop):
+            heard.append(pair[0].read(log.newest)[0])
+            something.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert something.wait(WAIT_S)  # once when it begins, for what it missed
+    something.clear()
+    count = sa.text("CREATE TABLE other (n INTEGER)")
+    pair[1].write(lambda tx: tx.execute(count)).result(WAIT_S)
+    pair[1].write(append("churn")).result(WAIT_S)
+    assert something.wait(WAIT_S)
+    stop.set()
+    listener.join(WAIT_S)
+    assert heard == [0, 1]
+
+
+def test_text_with_a_nul_is_refused_as_the_senders_mistake(pair):
+    database = pair[0]
+    futures = [
+        database.write(append(name)) for name in ("before", "with \x00 in it", "after", "again")
+    ]
+    assert [futures[i].result(WAIT_S) for i in (0, 2, 3)] == [1, 2, 3]
+    with pytest.raises(InvalidInput, match="NUL"):
+        futures[1].result(WAIT_S)
+    with pytest.raises(InvalidInput, match="NUL"):
+        database.read(lambda c: log.by_idempotency_key(c, "\x00"))
+    with pytest.raises(InvalidInput):
+        database.read(lambda c: log.page(c, limit=1, before_seq=2**70))
+    assert database.read(log.newest)[0] == 3
+
+
+def test_a_restart_of_postgresql_costs_what_was_under_way_and_no_more():
+    with running_postgresql() as server:
+        database = open_database(parse_address(server.fresh()))
+        assert database.write(append("before")).result(WAIT_S) == 1
+        entered, leave = threading.Event(), threading.Event()
+
+        def unit(tx):
+            entered.set()
+            leave.wait(WAIT_S)
+            return append("lost")(tx)
+
+        under_way = database.write(unit)
+        assert entered.wait(WAIT_S)
+        server.stop()
+        leave.set()
+        with pytest.raises(StoreUnavailable) as lost:
+            under_way.result(WAIT_S)
+        assert lost.value.hint
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            database.write(append("nobody there")).result(WAIT_S)
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            database.read(log.newest)
+        server.start()
+        assert database.read(log.newest)[0] == 1
+        assert database.write(append("after")).result(WAIT_S) == 2
+        # A connection that was cut while it was idle is not even noticed.
+        server.stop()
+        server.start()
+        assert database.write(append("again")).result(WAIT_S) == 3
+        assert database.read(log.newest)[0] == 3
+        database.close()
+
+
+def test_a_reader_that_fails_gives_its_connection_back(pair):
+    def refused(connection):
+        log.newest(connection)
+        raise NotFound("no such thing")
+
+    for _ in range(2 * module.READERS_MAX):
+        with pytest.raises(NotFound):
+            pair[0].read(refused)
+        with pytest.raises(sa.exc.ProgrammingError):
+            pair[0].peek(lambda c: c.exec_driver_sql("SELECT nonsense"))
+    assert pair[0].read(log.newest)[0] == 0
+
+
+def test_more_readers_than_connections_wait_for_their_turn(pair):
+    failures = []
+
+    def look():
+        try:
+            for _ in range(5):
+                assert pair[0].read(log.newest)[0] == 0
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(3 * module.READERS_MAX)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert failures == []
+
+
+def test_acknowledged_is_durable_even_where_the_server_is_set_otherwise(postgresql, address):
+    schema = address.public.rpartition("%3D")[2]
+    postgresql.execute(f"CREATE ROLE {schema} LOGIN SUPERUSER")
+    postgresql.execute(f"ALTER ROLE {schema} SET synchronous_commit = 'off'")
+    url = address.full.replace("postgres@", f"{schema}@")
+    assert postgresql.execute("SHOW synchronous_commit", url=url) == [("off",)]
+    database = open_database(parse_address(url))
+    shown = database.write(lambda tx: tx.exec_driver_sql("SHOW synchronous_commit").scalar())
+    assert shown.result(WAIT_S) == "on"
+    database.close()
+
+
+def test_a_database_of_another_program_is_left_alone(postgresql, address):
+    postgresql.execute("CREATE TABLE runs (a INTEGER)", url=address.full)
+    with pytest.raises(StoreUnavailable, match="was not made by lastgood"):
+        open_database(address)
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+    assert postgresql.execute(tables, url=address.full) == [("runs",)]
+
+
+def test_an_encoding_that_cannot_hold_all_text_is_refused(postgresql):
+    postgresql.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(StoreUnavailable, match="LATIN1"):
+        open_database(parse_address(postgresql.url("latin")))
+
+
+def test_a_password_opens_the_database_and_is_shown_nowhere(postgresql, monkeypatch):
+    place = f"127.0.0.1:{postgresql.port}/postgres"
+    schema = postgresql.fresh().rpartition("%3D")[2]
+    options = f"options=-csearch_path%3D{schema}"
+    given = parse_address(f"postgres://postgres:s3cret%2Fof%3Atests@{place}?{options}")
+    by_option = parse_address(
+        f"postgresql://postgres@{place}?password=s3cret%2Fof%3Atests&{options}"
+    )
+    assert given == by_option
+    assert given.public == f"postgresql://postgres@{place}?{options}"
+    for address in (given, by_option):
+        database = open_database(address)
+        assert PASSWORD[:6] not in f"{address} {address!r} {database.place}"
+        database.close()
+    public = parse_address(given.public)
+    assert public.full == public.public
+    with pytest.raises(StoreUnavailable, match="password") as refused:
+        open_database(public)
+    assert refused.value.hint
+    with pytest.raises(StoreUnavailable, match="password authentication failed") as refused:
+        open_database(parse_address(f"postgresql://postgres:wrong-s3cret@{place}"))
+    assert "s3cret" not in refused.value.message
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    open_database(public).close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://root:s3cret@host/db",
+        "postgresql://root:s3cret@host",
+        "postgresql://root:s3cret@host/",
+        "postgresql://root:s3cret@[host/db",
+        "postgresql://root:s3cret@host/db#s3cret",
+        'postgresql://root:s3cret@host/d"b',
+        "postgresql://root:s3cret@host/d b",
+        "postgresql:root:s3cret",
+        "postgresql://u:s3cret@host/db?password",
+        "s3cret",
+        "",
+    ],
+)
+def test_what_is_no_address_is_refused_without_showing_it(url):
+    with pytest.raises(InvalidInput) as refused:
+        parse_address(url)
+    assert "s3cret" not in refused.value.message + refused.value.hint
+
+
+def test_an_option_that_the_driver_does_not_know_is_refused_without_showing_secrets():
+    with pytest.raises(StoreUnavailable) as refused:
+        open_database(parse_address("postgresql://u:s3cret@127.0.0.1:1/db?nonsense=1"))
+    assert "s3cret" not in str(refused.value)
+    assert not isinstance(refused.value.__cause__, psycopg.Error)
