@@ -78,7 +78,8 @@ def check_came_from_here(method: str, headers: Mapping[bytes, bytes]) -> None:
     """Refuse requests that a browser was led to send from elsewhere.
 
     Raises:
-        Refused: the Host is no loopback name (DNS rebinding), or a page of another origin wants a change.
+        Refused: the Host is no loopback name (DNS rebinding), or a page of another origin asks; following a link
+            from there is no harm.
     """
     host = headers.get(b"host", b"")
     if not _is_loopback(host):
@@ -86,15 +87,13 @@ def check_came_from_here(method: str, headers: Mapping[bytes, bytes]) -> None:
             "Invalid Host header: this server answers to loopback names only",
             hint="use http://127.0.0.1 or http://localhost",
         )
-    if method in _READING:
-        return
     origin = headers.get(b"origin")
     if origin and origin.partition(b"://")[2] != host:
-        raise Refused(
-            "Cross-origin request blocked: pages of other origins may not change anything"
-        )
-    if headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
-        raise Refused("Cross-site request blocked: pages of other sites may not change anything")
+        raise Refused("Cross-origin request blocked: pages of other origins have no business here")
+    if headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"} and not (
+        method in _READING and headers.get(b"sec-fetch-mode") == b"navigate"
+    ):
+        raise Refused("Cross-site request blocked: pages of other sites have no business here")
 
 
 @lru_cache(maxsize=HOSTS_REMEMBERED)

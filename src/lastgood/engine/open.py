@@ -36,6 +36,7 @@ DATABASE_NAME = "lastgood.db"
 CONFIG_NAME = "config.toml"
 OBJECTS_NAME = "objects"
 LOCK_NAME = "server.lock"
+PRIVATE = 0o700  # models and data are nobody else's; who wants to share the directory can open it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def init_data_directory(data: Path, *, objects_url: str = "", store_url: str = "
 
 def _make_directory(data: Path, *, config_text: str) -> None:
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         if not (data / CONFIG_NAME).exists():
             (data / CONFIG_NAME).write_text(config_text, encoding="utf-8")
         for folder in (data, data.absolute().parent):  # their entries must survive a power cut too

@@ -203,7 +203,7 @@ async def _follow(follower: Follower, watch: Watch, options: ServeOptions) -> No
 def _locked(cache_dir: Path) -> Iterator[None]:
     """Hold the cache directory for this process; the kernel lets go of it however the process ends."""
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (cache_dir / "lock").open("a+")
     except OSError as error:
         raise StoreUnavailable(
