@@ -4,7 +4,8 @@
 
 Each figure is requests answered with 200 per second; a round measures MLflow, then lastgood, and the ratio
 is taken round by round, so that a machine that speeds up or slows down meanwhile does not favour one of them.
-Results go to benchmarks/results/vs_mlflow.json and vs_mlflow.md.
+Results go to benchmarks/results/vs_mlflow.json and vs_mlflow.md; with --store postgresql, where lastgood (not
+MLflow) works over a PostgreSQL server of its own, to vs_mlflow_postgresql.json and .md.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+TESTS = Path(__file__).parents[1] / "tests"
+STORES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 START_TIMEOUT_S = 120.0
 RUNS_TO_SEARCH = 1_000
 VERSIONS = 1_000
@@ -348,17 +351,23 @@ def mlflow_command(folder: Path, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def lastgood_command(folder: Path, port: int) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "lastgood",
-        "server",
-        "--port",
-        str(port),
-        "--data",
-        str(folder / "lastgood"),
-    ]
+def lastgood_command(folder: Path, port: int, store_url: str) -> list[str]:
+    command = [sys.executable, "-m", "lastgood", "server", "--port", str(port)]
+    store = ["--store", store_url] if store_url else []
+    return [*command, "--data", str(folder / "lastgood"), *store]
+
+
+@contextmanager
+def database(store: str) -> Iterator[str]:
+    """The address of an empty database for lastgood; "" for the file in its data directory."""
+    if store == "sqlite":
+        yield ""
+        return
+    sys.path.insert(0, str(TESTS))
+    from postgresql_server import running_postgresql
+
+    with running_postgresql() as server:
+        yield server.fresh()
 
 
 # --- the report ------------------------------------------------------------------------------------------
@@ -405,7 +414,7 @@ def markdown(report: dict) -> str:
         "",
         f"{report['date']}, {report['machine']}; mlflow {report['mlflow']}, lastgood {report['lastgood']}, "
         f"Python {report['python']}; {report['rounds']} rounds of {report['seconds']} s each, servers taking turns, medians.",
-        "Made by `make bench` (benchmarks/vs_mlflow.py). Both servers run with their defaults on SQLite; "
+        f"Made by benchmarks/vs_mlflow.py. Both servers run with their defaults, MLflow on SQLite, lastgood on {report['store']}; "
         "lastgood acknowledges only what is fsynced.",
         "",
         "| | MLflow | lastgood |",
@@ -441,6 +450,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--only", nargs="+", choices=WORK)
+    parser.add_argument("--store", choices=STORES, default="sqlite", help="lastgood's database")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -449,9 +459,9 @@ def main() -> None:
         peer = stack.enter_context(
             running("mlflow", mlflow_command(folder, ports[0]), ports[0], folder)
         )
-        ours = stack.enter_context(
-            running("lastgood", lastgood_command(folder, ports[1]), ports[1], folder)
-        )
+        store_url = stack.enter_context(database(options.store))
+        command = lastgood_command(folder, ports[1], store_url)
+        ours = stack.enter_context(running("lastgood", command, ports[1], folder))
         servers = {}
         for server in (peer, ours):
             time.sleep(3)  # let helpers of the server finish starting before memory is read
@@ -468,14 +478,16 @@ def main() -> None:
         "python": platform.python_version(),
         "mlflow": version("mlflow"),
         "lastgood": version("lastgood"),
+        "store": STORES[options.store],
         "seconds": options.seconds,
         "rounds": options.rounds,
         "servers": servers,
         "rows": rows,
     }
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "vs_mlflow.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.output / "vs_mlflow.md").write_text(markdown(report))
+    name = "vs_mlflow" if options.store == "sqlite" else f"vs_mlflow_{options.store}"
+    (options.output / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.output / f"{name}.md").write_text(markdown(report))
     print(markdown(report))
 
 

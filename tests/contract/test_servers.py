@@ -11,8 +11,8 @@ import pytest
 
 from contract.registry_doors import ANA, Door, running_process
 from lastgood.core.commands import Promote
-from lastgood.engine.open import open_engine
-from lastgood.errors import LastgoodError
+from lastgood.engine.open import init_data_directory, open_engine
+from lastgood.errors import LastgoodError, StoreUnavailable
 from lastgood.sdk import RemoteRegistry
 from lastgood.store import log, rebuild
 
@@ -124,6 +124,21 @@ def _registered_while_one_is_killed(one, two, process):
         for writer in writers:
             writer.result(120)
     return acknowledged
+
+
+def test_a_server_that_looks_for_the_objects_elsewhere_is_refused(tmp_path, postgresql):
+    url = postgresql.fresh()
+    init_data_directory(tmp_path / "one", store_url=url)
+    open_engine(tmp_path / "one").close()
+    init_data_directory(tmp_path / "two", store_url=url)
+    with pytest.raises(StoreUnavailable, match="somewhere else") as refused:
+        open_engine(tmp_path / "two")
+    assert refused.value.hint
+    init_data_directory(
+        tmp_path / "three", store_url=url, objects_url=f"file://{tmp_path}/one/objects"
+    )
+    with open_engine(tmp_path / "three") as engine:  # the control: the right place
+        assert engine.registry.fsck().problems == ()
 
 
 def test_two_promotions_decided_on_the_same_state_cannot_both_win(doors):

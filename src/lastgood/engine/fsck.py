@@ -7,7 +7,7 @@ from lastgood.core.views import FsckReport, Problem
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.preflight import read_manifest
 from lastgood.errors import IntegrityFailure, LastgoodError
-from lastgood.store import log, rebuild
+from lastgood.store import log, rebuild, token
 from lastgood.store.database import Connection
 
 __all__ = ["fsck"]
@@ -54,7 +54,7 @@ def _check_database(
     kernel: Kernel, connection: Connection, problems: list[Problem]
 ) -> tuple[int, Digest, int, dict[Digest, list[str]]]:
     problems += [
-        Problem(where="database", subject="lastgood.db", what=w)
+        Problem(where="database", subject=kernel.database.place, what=w)
         for w in rebuild.database_flaws(connection)
     ]
     operations = 0
@@ -88,6 +88,8 @@ def _named_objects(
     kernel: Kernel, connection: Connection, problems: list[Problem]
 ) -> Iterator[tuple[Digest, str]]:
     """Every object that must exist, with who needs it in words."""
+    if (known := token.token_of(connection)) is not None:
+        yield known, "token of the registry"
     for name, number, digest in rebuild.verified_versions(connection):
         subject = f"{name}/{number}"
         yield digest, f"manifest of {subject}"

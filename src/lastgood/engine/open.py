@@ -15,6 +15,7 @@ from typing import IO, Self
 from lastgood.cas.local import sync_directory
 from lastgood.cas.select import check_url, open_objects
 from lastgood.engine.bell import Bell
+from lastgood.engine.belonging import check_belonging
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.registry import LocalRegistry
 from lastgood.engine.settings import Settings, default_config, load_settings
@@ -160,6 +161,12 @@ def open_engine(
     settings, place = existing_place(data, store_url=store_url)
     objects = open_objects(settings.objects.url or data / OBJECTS_NAME)
     database = open_database(place, synchronous=synchronous, now_ms=clock())
+    if isinstance(place, StoreAddress):
+        try:
+            check_belonging(database, objects)
+        except BaseException:
+            database.close()
+            raise
     kernel = Kernel(
         database=database,
         objects=objects,
