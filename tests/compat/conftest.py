@@ -36,7 +36,7 @@ def _started(process, ready_file):
 
 
 @contextmanager
-def lastgood_server(folder):
+def lastgood_server(folder, *options):
     """`lastgood server`, as a user starts it."""
     ready_file, log = folder / "ready.json", (folder / "log").open("wb")
     command = [
@@ -51,7 +51,9 @@ def lastgood_server(folder):
     ]
     with (
         log,
-        subprocess.Popen([*command, "--data", folder / "data"], stdout=log, stderr=log) as process,
+        subprocess.Popen(
+            [*command, *options, "--data", folder / "data"], stdout=log, stderr=log
+        ) as process,
     ):
         try:
             ready = _started(process, ready_file)
@@ -64,10 +66,15 @@ def lastgood_server(folder):
                 process.kill()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
+@pytest.fixture(
+    scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.nightly)]
+)
+def server(request, tmp_path_factory):
     """One for all tests that do not mind what others leave there."""
-    with lastgood_server(tmp_path_factory.mktemp("server")) as running:
+    options = ()
+    if request.param == "postgresql":
+        options = ("--store", request.getfixturevalue("postgresql").fresh())
+    with lastgood_server(tmp_path_factory.mktemp("server"), *options) as running:
         yield running
 
 
