@@ -1,6 +1,7 @@
 """HTTP to a registry: errors as they were raised there, bounded retries, one key per act."""
 
 import ipaddress
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,7 +12,14 @@ import msgspec
 
 from lastgood import __version__
 from lastgood.core.ids import printable
-from lastgood.errors import InvalidInput, LastgoodError, ServerUnreachable, TooLarge, error_class
+from lastgood.errors import (
+    InvalidInput,
+    LastgoodError,
+    Overloaded,
+    ServerUnreachable,
+    TooLarge,
+    error_class,
+)
 
 __all__ = ["RETRY_DELAYS_S", "Transport", "error_of", "unreachable"]
 
@@ -21,6 +29,7 @@ CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 30.0
 RETRY_DELAYS_S = (0.1, 0.4, 1.0)
 """A server that restarts is back within these."""
+RETRY_AFTER_S_MAX = 10  # whatever a busy server says
 CONNECTIONS_MAX = 16
 SERVER_HINT = "is it running? start one with: lastgood server"
 
@@ -108,7 +117,8 @@ class Transport:
             if response.is_success:
                 return response
             try:
-                raise error_of(response.status_code, response.read(), self.url)
+                response.read()
+                raise error_of(response, self.url)
             finally:
                 response.close()
 
@@ -134,7 +144,7 @@ class Transport:
         response = self._client.send(request)
         if response.is_success:
             return response.content
-        raise error_of(response.status_code, response.content, self.url)
+        raise error_of(response, self.url)
 
     def repeat(self, attempt: Callable[[], T], *, repeatable: bool = True) -> T:
         """Run `attempt`; again after a lost connection or while the registry is unavailable for a moment."""
@@ -146,7 +156,7 @@ class Transport:
             except LastgoodError as error:
                 if error.http_status != 503:
                     raise
-                time.sleep(delay_s)
+                time.sleep(error.retry_after_s if isinstance(error, Overloaded) else delay_s)
             except httpx.HTTPError as error:
                 raise unreachable(self.url, error) from error
         try:
@@ -155,10 +165,11 @@ class Transport:
             raise unreachable(self.url, error) from error
 
 
-def error_of(status: int, body: bytes, url: str) -> LastgoodError:
-    """What the registry raised: the same class, message and hint."""
+def error_of(response: httpx.Response, url: str) -> LastgoodError:
+    """What the registry raised: the same class, message and hint. The response has been read."""
+    status = response.status_code
     try:
-        sent = msgspec.json.decode(body, type=_ErrorBody).error
+        sent = msgspec.json.decode(response.content, type=_ErrorBody).error
     except msgspec.MsgspecError:
         if status in {502, 503, 504}:
             return ServerUnreachable(
@@ -173,7 +184,14 @@ def error_of(status: int, body: bytes, url: str) -> LastgoodError:
             f"What answers at {url} is no lastgood registry (HTTP {status})",
             hint="check the address",
         )
+    if sent.kind == Overloaded.__name__:
+        return Overloaded(sent.message, hint=sent.hint, retry_after_s=_retry_after_s(response))
     return error_class(sent.kind)(sent.message, hint=sent.hint)
+
+
+def _retry_after_s(response: httpx.Response) -> int:
+    told = response.headers.get("retry-after", "")
+    return min(int(told), RETRY_AFTER_S_MAX) if re.fullmatch(r"[0-9]{1,6}", told) else 1
 
 
 def unreachable(url: str, error: httpx.HTTPError) -> ServerUnreachable:

@@ -229,6 +229,18 @@ def test_a_damaged_file_breaks_off_instead_of_ending_well(running):
     assert f"{digest} is damaged" in log.decode()
 
 
+@pytest.mark.parametrize(
+    ("address", "extra", "status"),
+    [("/" + "x" * 70_000, 0, 414), ("/api/v1/models", 200, 431), ("/api/v1/models", 50, 200)],
+)
+def test_heads_are_bounded_before_anything_looks_at_them(running, address, extra, status):
+    lines = [f"GET {address} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
+    lines += [f"X-{n}: x" for n in range(extra)]
+    with socket.create_connection(("127.0.0.1", running.port), START_TIMEOUT_S) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+
+
 def test_a_hundred_megabytes_of_json_get_an_answer(running):
     url = f"{running.url}/api/2.0/mlflow/registered-models/create"
     # The server may hang up before all was sent.

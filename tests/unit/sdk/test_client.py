@@ -13,6 +13,7 @@ from lastgood.errors import (
     IntegrityFailure,
     InvalidInput,
     NotFound,
+    Overloaded,
     ServerUnreachable,
     StoreUnavailable,
     TooLarge,
@@ -33,7 +34,7 @@ PROMOTE = Promote(reference="m/1", to="production")
 
 @contextmanager
 def answering(*answers):
-    """A server that gives these answers in turn: (status, body), or None to hang up."""
+    """A server that gives these answers in turn: (status, body, headers), or None to hang up."""
     seen, left = [], list(answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,6 +49,8 @@ def answering(*answers):
                 return
             body = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
             self.send_response(answer[0])
+            for name, value in (answer[2] if len(answer) > 2 else {}).items():
+                self.send_header(name, value)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -98,6 +101,21 @@ def test_two_acts_have_two_keys_and_a_given_key_is_kept():
     keys = [headers["idempotency-key"] for _, headers in seen]
     assert len(set(keys)) == 3
     assert keys[2] == "mine"
+
+
+def test_a_busy_server_is_asked_again_when_it_says():
+    busy = (503, error("Overloaded"), {"retry-after": "0"})
+    with answering(busy, busy, (200, OUTCOME)) as (url, seen), client(url) as registry:
+        assert registry.promote(PROMOTE, caller=registry.caller()).operation == "op-1"
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(("told", "kept"), [("3", 3), ("86400", 10), ("-1", 1), ("soon", 1)])
+def test_how_long_a_busy_server_may_make_one_wait_is_bounded(told, kept):
+    with answering((503, error("Overloaded"), {"retry-after": told})) as (url, _):
+        with RemoteRegistry(url, retry_delays_s=()) as registry, pytest.raises(Overloaded) as busy:
+            registry.models()
+        assert busy.value.retry_after_s == kept
 
 
 def test_retries_end():
