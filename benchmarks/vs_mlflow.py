@@ -185,12 +185,15 @@ def steps(server: Server, client_index: int) -> dict[str, Step]:
         ]
         return {"run_id": written, "metrics": metrics}
 
-    search = {
-        "experiment_ids": [experiment],
-        "filter": "metrics.auc > 0.5",
-        "order_by": ["metrics.auc DESC"],
-        "max_results": 100,
-    }
+    def search(i: int) -> dict:
+        # Another question each time, so that no answer can have been kept from before.
+        return {
+            "experiment_ids": [experiment],
+            "filter": f"metrics.auc > {0.5 + i % 1_000_000_000 * 1e-10:.10f}",
+            "order_by": ["metrics.auc DESC"],
+            "max_results": 100,
+        }
+
     metric = f"{PREFIX}/runs/log-metric"
     return {
         "create run": lambda c, i: c.call(
@@ -206,8 +209,12 @@ def steps(server: Server, client_index: int) -> dict[str, Step]:
         "set tag": lambda c, i: c.call(
             "POST", f"{PREFIX}/runs/set-tag", {"run_id": written, "key": own, "value": str(i)}
         ),
-        "get run": lambda c, i: c.call("GET", f"{PREFIX}/runs/get?run_id={run}"),
-        "search runs": lambda c, i: c.call("POST", f"{PREFIX}/runs/search", search),
+        "get run": lambda c, i: c.call(
+            "GET",
+            # An argument that nobody looks at makes it another question, see `search`.
+            f"{PREFIX}/runs/get?run_id={run}&again={i}",
+        ),
+        "search runs": lambda c, i: c.call("POST", f"{PREFIX}/runs/search", search(i)),
         "create version": lambda c, i: c.call(
             "POST", f"{PREFIX}/model-versions/create", version_body(server)
         ),

@@ -92,7 +92,10 @@ class App:
         self._routes = mlflow_routes()
         self._admission = admission
         self._native = NativeDoor(lambda: native(services), admission)
-        self._answers = Answers(services.kernel.head)
+        self._answers = {
+            "operation": Answers(services.kernel.head),
+            "commit": Answers(services.kernel.database.data_version),
+        }
 
     def release_watches(self) -> None:
         """End the requests that wait for something to happen, so that the server can stop at once."""
@@ -199,18 +202,19 @@ class App:
 
     async def _in_turn(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
         with self._admission.answering:
-            if endpoint.registry_read:
+            if endpoint.holds_until:
                 return await self._known_or_asked(endpoint, request)
             return await self._ask(endpoint, request)
 
     async def _known_or_asked(self, endpoint: Endpoint, request: MlflowRequest) -> Response:
         question = (request.scope["path"], request.scope["query_string"], request.body)
-        known, head = self._answers.find(question)
+        answers = self._answers[endpoint.holds_until]
+        known, state = answers.find(question)
         if known is not None:
             return known
         answer = await self._ask(endpoint, request)
         if isinstance(answer, JsonReply) and answer.status_code == 200:
-            self._answers.keep(question, answer, head=head)
+            answers.keep(question, answer, state=state)
         return answer
 
     async def _ask(self, endpoint: Endpoint, request: MlflowRequest) -> Response:

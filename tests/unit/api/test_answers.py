@@ -1,4 +1,4 @@
-"""Kept answers are right until the next operation, whichever process commits it."""
+"""Kept answers are right until the next operation or commit, whoever makes it."""
 
 import hashlib
 import io
@@ -12,6 +12,8 @@ from lastgood.core.ids import digest_of_hex
 from lastgood.core.manifest import FileEntry, Manifest
 from lastgood.core.operations import Actor
 from lastgood.engine.open import init_data_directory, open_engine
+from lastgood.engine.tracking import Tracking
+from lastgood.engine.tracking.runs import NewRun
 
 CALLER = Caller(actor=Actor(name="ann"))
 QUESTION = ("/alias", b"name=churn&alias=champion", b"")
@@ -24,11 +26,11 @@ class Asked:
         self.answers, self.registry, self.looked = answers, registry, 0
 
     def version(self):
-        known, head = self.answers.find(QUESTION)
+        known, state = self.answers.find(QUESTION)
         if known is None:
             self.looked += 1
             known = JsonReply(str(self.registry.show("churn@champion").version).encode())
-            self.answers.keep(QUESTION, known, head=head)
+            self.answers.keep(QUESTION, known, state=state)
         return int(known.body)
 
 
@@ -102,11 +104,11 @@ def test_the_memory_is_bounded():
     answers = Answers(lambda: 7)
     answers.find(QUESTION)
     for i in range(3 * ANSWERS_MAX):
-        answers.keep(("/", str(i).encode(), b""), JsonReply(b"x"), head=7)
+        answers.keep(("/", str(i).encode(), b""), JsonReply(b"x"), state=7)
         assert len(answers._known) <= ANSWERS_MAX
-    answers.keep(("/big", b"", b""), JsonReply(b"x" * (BYTES_MAX + 1)), head=7)
+    answers.keep(("/big", b"", b""), JsonReply(b"x" * (BYTES_MAX + 1)), state=7)
     assert answers.find(("/big", b"", b""))[0] is None
-    answers.keep(("/long", b"q" * (QUESTION_BYTES_MAX + 1), b""), JsonReply(b"x"), head=7)
+    answers.keep(("/long", b"q" * (QUESTION_BYTES_MAX + 1), b""), JsonReply(b"x"), state=7)
     assert answers.find(("/long", b"q" * (QUESTION_BYTES_MAX + 1), b""))[0] is None
 
 
@@ -116,5 +118,24 @@ def test_an_answer_worked_out_before_the_head_moved_is_not_kept():
     _, seen = answers.find(QUESTION)
     head[0] = 2
     answers.find(("/other", b"", b""))
-    answers.keep(QUESTION, JsonReply(b"old"), head=seen)
+    answers.keep(QUESTION, JsonReply(b"old"), state=seen)
     assert answers.find(QUESTION)[0] is None
+
+
+def test_where_nobody_can_tell_what_changed_nothing_is_kept():
+    answers = Answers(lambda: None)
+    _, state = answers.find(QUESTION)
+    answers.keep(QUESTION, JsonReply(b"old"), state=state)
+    assert answers.find(QUESTION)[0] is None
+
+
+def test_answers_about_runs_hold_until_the_next_commit_of_anybody(data):
+    with open_engine(data) as engine, open_engine(data) as other:
+        answers = Answers(engine.kernel.database.data_version)
+        for writer in (engine, other):
+            _, state = answers.find(QUESTION)
+            answers.keep(QUESTION, JsonReply(b"now"), state=state)
+            assert answers.find(QUESTION)[0] is not None
+            new = NewRun(experiment_id="0", tags={})
+            Tracking(writer.kernel).runs.create(new).result()
+            assert answers.find(QUESTION)[0] is None

@@ -1,8 +1,9 @@
-"""Answers about the registry, kept until the registry changes.
+"""Answers kept until what they say may have changed.
 
 Clients ask the same few things over and over: what `champion` points to, which version is in
-Production, where its files are. All registry state is the fold of the operation log, so an answer
-stays right exactly until the next operation, whoever commits it; the log's head is asked each time.
+Production, the run whose page is open. All registry state is the fold of the operation log, so an
+answer about it stays right exactly until the next operation; an answer about runs stays right until
+the next commit. Both are asked for each time, and whoever made the change, it counts.
 """
 
 from collections.abc import Callable
@@ -23,34 +24,37 @@ class Answers:
     """Belongs to one event loop.
 
     Args:
-        head: The position of the newest operation, whichever process wrote it.
+        state: A number that is another one once anything changed that answers depend on, whichever
+            process changed it; None if nobody can tell, and nothing is kept.
     """
 
-    def __init__(self, head: Callable[[], int]) -> None:
-        self._ask_head = head
-        self._head = -1
+    def __init__(self, state: Callable[[], int | None]) -> None:
+        self._ask_state = state
+        self._state: int | None = None
         self._known: dict[Question, JsonReply] = {}
         self._bytes = 0
 
-    def find(self, question: Question) -> tuple[JsonReply | None, int]:
-        """The answer, if it is still right; and the head to keep a new one under."""
-        head = self._ask_head()
-        if head != self._head:
-            self._forget(head)
-        return self._known.get(question), head
+    def find(self, question: Question) -> tuple[JsonReply | None, int | None]:
+        """The answer, if it is still right; and the state to keep a new one under."""
+        state = self._ask_state()
+        if state != self._state:
+            self._forget(state)
+        return self._known.get(question), state
 
-    def keep(self, question: Question, answer: JsonReply, *, head: int) -> None:
-        """Keep an answer that was worked out when the log's head was `head` or later."""
+    def keep(self, question: Question, answer: JsonReply, *, state: int | None) -> None:
+        """Keep an answer that was worked out in that state or a later one."""
         size = len(answer.body) + len(question[1]) + len(question[2])
-        if head != self._head or len(question[1]) + len(question[2]) > QUESTION_BYTES_MAX:
+        if state is None or state != self._state:
+            return
+        if len(question[1]) + len(question[2]) > QUESTION_BYTES_MAX:
             return
         if len(self._known) >= ANSWERS_MAX or self._bytes + size > BYTES_MAX:
-            self._forget(head)
+            self._forget(state)
         if size <= BYTES_MAX:
             self._known[question] = answer
             self._bytes += size
 
-    def _forget(self, head: int) -> None:
+    def _forget(self, state: int | None) -> None:
         self._known.clear()
         self._bytes = 0
-        self._head = head
+        self._state = state

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from starlette.responses import PlainTextResponse, Response
 
@@ -41,6 +42,19 @@ _REGISTRY_READS = frozenset(
         ("GET", "/model-versions/get-download-uri"),
     }
 )
+_TRACKING_READS = frozenset(
+    {
+        ("GET", "/experiments/get"),
+        ("GET", "/experiments/get-by-name"),
+        ("GET", "/experiments/search"),
+        ("POST", "/experiments/search"),
+        ("GET", "/runs/get"),
+        ("POST", "/runs/search"),
+        ("GET", "/metrics/get-history"),
+        ("POST", "/logged-models/search"),
+        ("GET", "/logged-models/{model_id}"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +64,8 @@ class Endpoint:
     handler: Handler
     streams: bool = False
     """It reads the body itself, chunk by chunk."""
-    registry_read: bool = False
-    """It answers from the registry's state alone, so that the answer holds until the next operation."""
+    holds_until: Literal["", "operation", "commit"] = ""
+    """It answers from the registry's state alone, or from what is stored and nothing else; how long that holds."""
 
 
 class Routes:
@@ -68,7 +82,7 @@ class Routes:
     ) -> None:
         """Add handlers by method and path; ``{name}`` takes one segment, ``{name:path}`` the rest."""
         for (method, path), handler in routes.items():
-            endpoint = Endpoint(handler, streams, (method, path) in _REGISTRY_READS)
+            endpoint = Endpoint(handler, streams, _holds_until(method, path))
             self.table.append((method, prefix + path, handler))
             if "{" in path:
                 self._patterns.append((method, _pattern(prefix + path), endpoint))
@@ -92,6 +106,12 @@ class Routes:
     def paths(self) -> Iterable[tuple[str, str]]:
         """All exact endpoints."""
         return self._exact.keys()
+
+
+def _holds_until(method: str, path: str) -> Literal["", "operation", "commit"]:
+    if (method, path) in _REGISTRY_READS:
+        return "operation"
+    return "commit" if (method, path) in _TRACKING_READS else ""
 
 
 def _pattern(path: str) -> re.Pattern[str]:
