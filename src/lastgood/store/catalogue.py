@@ -12,7 +12,8 @@ from lastgood.core.stages import Stage
 from lastgood.errors import InvalidInput
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
-from lastgood.store.schema import model_tags, models, refs, version_tags, versions
+from lastgood.store.lists import among, listed
+from lastgood.store.schema import HEAD_LENGTH, model_tags, models, refs, version_tags, versions
 from lastgood.store.statement import Statement
 from lastgood.store.tracking.clauses import NUMBERS, TEXTS, compare, has_entry, refuse
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+FEW = 5_000  # versions that are fetched and sorted rather than looked for among all
 KEYS_PER_STATEMENT = 400  # SQLite bounds the parameters of a statement
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 _LISTLESS = TEXTS - {"IN", "NOT IN"}
@@ -116,8 +118,19 @@ _aliases_of_many = (
 _tags_of_models = sa.select(model_tags.c.model_id, model_tags.c.key, model_tags.c.value).where(
     model_tags.c.model_id.in_(sa.bindparam("ids", expanding=True))
 )
-_tags_of_versions = sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
-    sa.tuple_(_t.model_id, _t.version).in_(sa.bindparam("keys", expanding=True))
+_tagged = version_tags.alias("tagged")
+_count_tagged = Statement(
+    sa.select(sa.func.count()).select_from(
+        sa.select(_tagged.c.version)
+        .where(_tagged.c.key == sa.bindparam("key"), _tagged.c.head == sa.bindparam("head"))
+        .limit(sa.bindparam("most", type_=sa.Integer))
+        .subquery("some")
+    )
+)
+_tags_of_versions = Statement(
+    sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
+        _t.model_id == sa.bindparam("model_id"), among(_t.version, sa.bindparam("versions"))
+    )
 )
 
 
@@ -195,13 +208,12 @@ def search_versions(
     prompts, filters = _split_prompts(paging.filters)
     of_version = sa.and_(_t.model_id == _v.model_id, _t.version == _v.version)
     is_prompt = _has_prompt_tag(version_tags, of_version)
+    conditions = [_version_condition(clause, of_version) for clause in filters]
+    conditions += _few_tagged(connection, filters)
     query = (
         sa.select(_m.name.label("model_name"), *_v)
         .join(models, _m.id == _v.model_id)
-        .where(
-            is_prompt if prompts else ~is_prompt,
-            *(_version_condition(clause, of_version) for clause in filters),
-        )
+        .where(is_prompt if prompts else ~is_prompt, *conditions)
     )
     page, last = _page(connection, query, _version_keys(paging.orders), paging)
     width = 1 + len(_v)
@@ -239,8 +251,13 @@ def _rows_of_tags(connection: Connection, keys: Sequence[tuple[int, int]]) -> It
         model_id, version = keys[0]
         yield from _tags_of_one.all(connection, {"model_id": model_id, "version": version})
         return
-    for chunk in _chunks(keys):
-        yield from connection.execute(_tags_of_versions, {"keys": chunk})
+    # A statement per model: for a list of pairs SQLite reads the whole table.
+    wanted: dict[int, list[int]] = {}
+    for model_id, version in keys:
+        wanted.setdefault(model_id, []).append(version)
+    for model_id, numbers in wanted.items():
+        bound = {"model_id": model_id, "versions": listed(connection, numbers)}
+        yield from _tags_of_versions.all(connection, bound)
 
 
 def _aliases(connection: Connection, model_ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
@@ -290,6 +307,20 @@ def _split_prompts(filters: Sequence[Clause]) -> tuple[bool, list[Clause]]:
     about = [c for c in filters if c.target == "tag" and c.key == PROMPT_TAG]
     wanted = any((c.operator, c.value) in {("=", "true"), ("!=", "false")} for c in about)
     return wanted, [c for c in filters if c not in about]
+
+
+def _few_tagged(connection: Connection, filters: Sequence[Clause]) -> list[sa.ColumnElement[bool]]:
+    """Where a tag's value is rare: that the version is one of those that have it, found from the index of values."""
+    for clause in filters:
+        if clause.target != "tag" or clause.operator != "=" or not isinstance(clause.value, str):
+            continue
+        bound = {"key": clause.key, "head": clause.value[:HEAD_LENGTH], "most": FEW + 1}
+        if _count_tagged.scalar(connection, bound) <= FEW:
+            tagged = sa.select(_tagged.c.model_id, _tagged.c.version).where(
+                _tagged.c.key == bound["key"], _tagged.c.head == bound["head"]
+            )
+            return [sa.tuple_(_v.model_id, _v.version).in_(tagged)]
+    return []
 
 
 def _has_prompt_tag(table: sa.Table, owner: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ __all__ = ["among", "listed"]
 
 
 class among(sa.ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
-    """Whether a column's text is in a list that is bound as one parameter; give it as `listed`.
+    """Whether a column's text or number is in a list that is bound as one parameter; give it as `listed`.
 
     SQLAlchemy's own ``in_`` writes the statement anew for each length of the list.
     """
@@ -41,7 +41,7 @@ def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
     return f"{column} = ANY({texts})"
 
 
-def listed(connection: Connection, texts: Sequence[str]) -> Any:
+def listed(connection: Connection, texts: Sequence[str] | Sequence[int]) -> Any:
     """A list as the database takes it for `among`."""
     if connection.dialect.name == "sqlite":
         return msgspec.json.encode(texts).decode()

@@ -39,6 +39,13 @@ def _chars(length: int) -> String:
     return String(length).with_variant(Text(collation="C"), "postgresql")
 
 
+def _head() -> Column[str]:
+    # What is indexed of a value that may have thousands of characters.
+    return Column(
+        "head", _chars(HEAD_LENGTH), Computed(f"substr(value, 1, {HEAD_LENGTH})", persisted=True)
+    )
+
+
 # --- log ------------------------------------------------------------------------------------------
 
 operations = Table(
@@ -102,7 +109,7 @@ versions = Table(
     Column("version", Big, nullable=False),
     Column("digest", _chars(71), index=True),
     Column("source", _text, nullable=False),
-    Column("run_id", _chars(64), nullable=False, index=True),
+    Column("run_id", _chars(64), nullable=False),
     Column("run_link", _text, nullable=False),
     Column("user", _chars(256), nullable=False),
     Column("description", _text, nullable=False),
@@ -115,7 +122,12 @@ versions = Table(
     Column("seq", Big, nullable=False),
     PrimaryKeyConstraint("model_id", "version"),
     Index("versions_by_stage", "model_id", "stage", "version"),
-    Index("versions_by_change", "changed_ms"),  # MLflow's search shows the newest change first
+    # MLflow's search shows the newest change first: of all, of a model, of a run.
+    Index("versions_by_change", "changed_ms"),
+    Index("versions_of_model_by_change", "model_id", "changed_ms"),
+    Index("versions_of_run_by_change", "run_id", "changed_ms"),
+    Index("versions_by_creation", "created_ms"),
+    Index("versions_by_number", "version"),
     info=_projection,
 )
 
@@ -194,7 +206,9 @@ version_tags = Table(
     Column("version", Big, nullable=False),
     Column("key", _chars(250), nullable=False),
     Column("value", _text, nullable=False),
+    _head(),
     PrimaryKeyConstraint("model_id", "version", "key"),
+    Index("version_tags_by_value", "key", "head"),
     info=_projection,
 )
 
@@ -261,13 +275,6 @@ def _of_run() -> tuple[Column[int], Column[int]]:
     return Column("experiment_id", Big, nullable=False), Column("start_ms", Big, nullable=False)
 
 
-def _head() -> Column[str]:
-    # What is indexed of a value that may have thousands of characters.
-    return Column(
-        "head", _chars(HEAD_LENGTH), Computed(f"substr(value, 1, {HEAD_LENGTH})", persisted=True)
-    )
-
-
 run_tags = Table(
     "run_tags",
     metadata,
@@ -304,6 +311,7 @@ metrics = Table(
     Column("value", Float, nullable=False),  # 0 when is_nan, because NULL has no place in a key
     Column("is_nan", Boolean, nullable=False),
     PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
+    Index("metrics_by_step", "run_id", "key", "step", "at_ms", "value", "is_nan"),  # for charts
     sqlite_with_rowid=False,
 )
 
@@ -380,6 +388,7 @@ logged_models = Table(
     Column("created_ms", Big, nullable=False),
     Column("changed_ms", Big, nullable=False),
     Index("logged_models_by_experiment", "experiment_id", "created_ms", "model_id"),
+    Index("logged_models_by_change", "experiment_id", "changed_ms", "model_id"),
 )
 
 logged_model_tags = Table(

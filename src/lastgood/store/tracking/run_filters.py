@@ -39,6 +39,7 @@ __all__ = [
     "candidates",
     "condition",
     "entry_matches",
+    "is_scan",
     "key_of",
     "sort_keys",
     "sorted_value",
@@ -50,6 +51,7 @@ MISSING: dict[str, str | float] = {"metric": 0.0, "param": "", "tag": ""}
 _CONTEXT_TAG = "mlflow.data.context"
 RANGES = frozenset({"=", "<", "<=", ">", ">="})
 INDEXED = frozenset({"run_name", "status", "user_id", "start_time", "end_time"})
+_PATTERNS = frozenset({"LIKE", "ILIKE"})
 _LAST_CHARACTER = "\U0010ffff"
 _SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000  # no characters between these
 
@@ -138,7 +140,7 @@ def candidates(
     """
     table = ENTRIES.get(clause.target)
     if table is not None:
-        matches = entry_matches(clause, table)
+        matches = entry_matches(clause, table) or _pattern_matches(clause, table)
         of = one_of(table.c.experiment_id, experiment_ids)
         if matches is None:
             return None
@@ -150,10 +152,17 @@ def candidates(
     of = one_of(beside.c.experiment_id, experiment_ids)
     living = one_of(beside.c.lifecycle, lifecycles)
     if clause.operator in RANGES:
-        matching = compare(clause, column, _ATTRIBUTES[name][1])
-        return sa.select(beside.c.run_id).where(of, living, matching)
-    start = _starts(column, clause)
-    return None if start is None else sa.select(beside.c.run_id).where(of, living, start)
+        matching: sa.ColumnElement[bool] | None = compare(clause, column, _ATTRIBUTES[name][1])
+    else:
+        matching = _starts(column, clause)
+        if matching is None and clause.operator in _PATTERNS:
+            matching = compare(clause, column, TEXTS)
+    return None if matching is None else sa.select(beside.c.run_id).where(of, living, matching)
+
+
+def is_scan(clause: Clause) -> bool:
+    """Whether its candidates are found by looking at every value of the index."""
+    return clause.operator in _PATTERNS and _fixed_start(clause) == ""
 
 
 def entry_matches(clause: Clause, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
@@ -175,15 +184,27 @@ def entry_matches(clause: Clause, entry: Any) -> tuple[sa.ColumnElement[bool], .
     return None if start is None else (start,)
 
 
+def _pattern_matches(clause: Clause, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
+    if clause.operator not in _PATTERNS or clause.target == "metric":
+        return None
+    # What the index has cut off may match behind that.
+    cut = sa.func.length(entry.c.head) == HEAD_LENGTH
+    return (sa.or_(compare(clause, entry.c.head, TEXTS), cut),)
+
+
 def _starts(column: sa.ColumnElement[Any], clause: Clause) -> sa.ColumnElement[bool] | None:
     """A range that holds whatever matches a pattern, if that begins with fixed characters."""
-    if clause.operator != "LIKE":
-        return None
-    fixed = str(clause.value).replace("_", "%").partition("%")[0][:HEAD_LENGTH]
+    fixed = _fixed_start(clause)
     if not fixed:
         return None
     end = _after_all_with(fixed)
     return sa.and_(column >= fixed, column < end) if end else column >= fixed
+
+
+def _fixed_start(clause: Clause) -> str:
+    if clause.operator != "LIKE":
+        return ""
+    return str(clause.value).replace("_", "%").partition("%")[0][:HEAD_LENGTH]
 
 
 def _after_all_with(start: str) -> str:

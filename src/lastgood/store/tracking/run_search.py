@@ -20,13 +20,15 @@ from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
 from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
-from lastgood.store.tracking.run_filters import candidates, condition, key_of, sort_keys
+from lastgood.store.tracking.run_filters import candidates, condition, is_scan, key_of, sort_keys
 from lastgood.store.tracking.run_walks import Leg, Part, Terms, Walk, walk_of
 from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
 
 __all__ = ["search_runs"]
 
 FEW = 5_000  # runs that are fetched and sorted in the time in which a walk passes as many
+# The same where every value of an index is compared with a pattern: so many are soon found, or the pattern is rare.
+FEW_SCANNED = 500
 ROWS_PER_PART_MIN = 4
 STATEMENTS_KEPT_MAX = 128
 _WIDTH = len(RUN_COLUMNS)
@@ -131,13 +133,14 @@ def _selective(
     connection: Connection, experiment_ids: tuple[int, ...], terms: Terms, few: int
 ) -> Clause | None:
     """A filter that leaves few runs, so that it is better to begin with these."""
-    for clause in terms.filters:
+    for clause in sorted(terms.filters, key=is_scan):
         if (clause.target, key_of(clause)) == ("attribute", "run_id"):
             if clause.operator in _EXACT_IDS:
                 return clause
             continue
+        most = min(few, FEW_SCANNED) if is_scan(clause) else few
         count = _count(clause, experiment_ids, terms.lifecycles)
-        if count is not None and count.scalar(connection, {"most": few + 1}) <= few:
+        if count is not None and count.scalar(connection, {"most": most + 1}) <= most:
             return clause
     return None
 

@@ -98,9 +98,10 @@ _params_of_many = Statement(
     sa.select(params.c.run_id, params.c.key, params.c.value).where(among(params.c.run_id, _runs))
 )
 _metrics_of_many = Statement(
-    sa.select(_m.run_id, _m.key, _m.value, _m.at_ms, _m.step, _m.is_nan).where(
-        among(_m.run_id, _runs)
-    )
+    # The flag as the driver gives it: making a bool of it costs as much as reading the row.
+    sa.select(
+        _m.run_id, _m.key, _m.value, _m.at_ms, _m.step, sa.type_coerce(_m.is_nan, sa.Integer)
+    ).where(among(_m.run_id, _runs))
 )
 _tags_of_many = Statement(
     sa.select(run_tags.c.run_id, run_tags.c.key, run_tags.c.value).where(

@@ -98,6 +98,8 @@ FILTERS = {
     f"params.q LIKE '{LONG}y%'": param("q", lambda v: v == LONG + "yy"),
     "params.q ILIKE '%b%'": param("q", lambda v: "b" in v.lower()),
     "params.q LIKE '%b%'": param("q", lambda v: "b" in v),
+    "params.q LIKE '%yy'": param("q", lambda v: v.endswith("yy")),
+    "tags.t ILIKE '%YY'": tag("t", lambda v: v.endswith("yy")),
     "params.p IS NULL": lambda r: "p" not in r[2],
     "tags.t = ''": tag("t", lambda v: v == ""),
     f"tags.t IN ('a', 'B', '{LONG}yy')": tag("t", lambda v: v in {"a", "B", LONG + "yy"}),

@@ -340,6 +340,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("model_id"),
     )
     op.create_index(
+        "logged_models_by_change",
+        "logged_models",
+        ["experiment_id", "changed_ms", "model_id"],
+        unique=False,
+    )
+    op.create_index(
         "logged_models_by_experiment",
         "logged_models",
         ["experiment_id", "created_ms", "model_id"],
@@ -390,6 +396,12 @@ def upgrade() -> None:
         sa.Column("is_nan", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "metrics_by_step",
+        "metrics",
+        ["run_id", "key", "step", "at_ms", "value", "is_nan"],
+        unique=False,
     )
     op.create_table(
         "model_tags",
@@ -849,9 +861,16 @@ def upgrade() -> None:
         sa.Column(
             "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column(
+            "head",
+            sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
+            sa.Computed("substr(value, 1, 200)", persisted=True),
+            nullable=True,
+        ),
         sa.PrimaryKeyConstraint("model_id", "version", "key"),
         info={"projection": True},
     )
+    op.create_index("version_tags_by_value", "version_tags", ["key", "head"], unique=False)
     op.create_table(
         "versions",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -909,9 +928,14 @@ def upgrade() -> None:
         info={"projection": True},
     )
     op.create_index(op.f("ix_versions_digest"), "versions", ["digest"], unique=False)
-    op.create_index(op.f("ix_versions_run_id"), "versions", ["run_id"], unique=False)
     op.create_index("versions_by_change", "versions", ["changed_ms"], unique=False)
+    op.create_index("versions_by_creation", "versions", ["created_ms"], unique=False)
+    op.create_index("versions_by_number", "versions", ["version"], unique=False)
     op.create_index("versions_by_stage", "versions", ["model_id", "stage", "version"], unique=False)
+    op.create_index(
+        "versions_of_model_by_change", "versions", ["model_id", "changed_ms"], unique=False
+    )
+    op.create_index("versions_of_run_by_change", "versions", ["run_id", "changed_ms"], unique=False)
     op.create_table(
         "webhooks",
         sa.Column(

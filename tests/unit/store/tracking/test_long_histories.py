@@ -1,0 +1,100 @@
+"""Samples of histories that are too long to be read for one."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from lastgood.core.tracking import Metric, Run
+from lastgood.store.open import open_database
+from lastgood.store.tracking.metrics import add_metrics
+from lastgood.store.tracking.summaries import EVEN_POINTS_MAX, sampled_history
+
+COUNT = EVEN_POINTS_MAX + 2_000
+LIMIT = 320
+RUN = Run("r", 0, "name", "user", "RUNNING", 1, None, "active", "")
+HISTORIES = {
+    "each step": [Metric("each step", i / 7, i // 10, i) for i in range(COUNT)],
+    "one step": [Metric("one step", i / 7, i * 10, 0) for i in range(COUNT)],
+    "few steps": [Metric("few steps", i / 7, i * 10, i % 5) for i in range(COUNT)],
+    "nothing differs": [Metric("nothing differs", i / 7, 1, 0) for i in range(COUNT)],
+    "gap": [Metric("gap", math.nan, i, i + 10**12 * (i > 5000)) for i in range(COUNT)],
+    "far": [Metric("far", 1.0, i, i * 2**49 - 2**62) for i in range(COUNT)],
+}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    database = open_database(tmp_path_factory.mktemp("long") / "lastgood.db")
+    for points in HISTORIES.values():
+        database.write(lambda tx, points=points: add_metrics(tx, RUN, points)).result()
+    yield database
+    database.close()
+
+
+def sample(database, key, *, limit=LIMIT, steps=None):
+    return database.read(lambda c: sampled_history(c, "r", key, limit=limit, steps=steps))
+
+
+def place(metric):
+    return metric.step, metric.at_ms, metric.value
+
+
+@pytest.mark.parametrize("key", HISTORIES)
+def test_a_sample_keeps_the_ends_and_the_order_and_has_nothing_twice(database, key):
+    found = sample(database, key)
+    ordered = sorted(HISTORIES[key], key=place)
+    assert (found[0].step, found[0].at_ms) == (ordered[0].step, ordered[0].at_ms)
+    assert (found[-1].step, found[-1].at_ms) == (ordered[-1].step, ordered[-1].at_ms)
+    assert 2 <= len(found) <= LIMIT
+    assert all(a.step <= b.step for a, b in pairwise(found))
+    assert len({repr(one) for one in found}) == len(found)
+
+
+def test_points_are_evenly_spread_over_steps(database):
+    steps = [one.step for one in sample(database, "each step")]
+    assert len(steps) == LIMIT
+    assert max(b - a for a, b in pairwise(steps)) <= 1 + COUNT // (LIMIT - 1)
+
+
+@pytest.mark.parametrize(("key", "least"), [("one step", LIMIT - 10), ("few steps", LIMIT - 10)])
+def test_where_steps_are_few_points_are_spread_over_time(database, key, least):
+    found = sample(database, key)
+    assert len(found) >= least
+    times = sorted(one.at_ms for one in found)
+    assert max(b - a for a, b in pairwise(times)) < COUNT * 10 / 50
+
+
+def test_a_range_of_steps(database):
+    found = sample(database, "each step", steps=(500, 11_999), limit=50)
+    assert (found[0].step, found[-1].step) == (500, 11_999)
+    assert len(found) == 50
+    few = sample(database, "each step", steps=(500, 509), limit=50)
+    assert [one.step for one in few] == list(range(500, 510))
+    assert sample(database, "each step", steps=(10**9, 10**10)) == []
+
+
+def test_a_sample_of_one_is_the_last_point(database):
+    assert [one.step for one in sample(database, "each step", limit=1)] == [COUNT - 1]
+
+
+def test_no_sample_reads_more_than_the_index_has_in_its_place(database):
+    """Every statement seeks in the index by step, and the count stops at its limit."""
+    statements = []
+
+    def look(connection):
+        driver = connection.connection.driver_connection
+        driver.set_trace_callback(statements.append)
+        sampled_history(connection, "r", "each step", limit=5, steps=None)
+        driver.set_trace_callback(None)
+        return [
+            row[3]
+            for text in statements
+            for row in driver.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
+        ]
+
+    steps = database.peek(look)
+    seeks = [step for step in steps if step.startswith("SEARCH metrics")]
+    assert seeks
+    assert all("COVERING INDEX metrics_by_step" in step for step in seeks)
+    assert not any("SCAN metrics" in step or "TEMP B-TREE" in step for step in steps)
