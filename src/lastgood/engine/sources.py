@@ -17,7 +17,7 @@ from lastgood.engine.tracking import Tracking
 from lastgood.errors import InvalidInput, NotFound, TooLarge
 from lastgood.store.database import Connection
 
-__all__ = ["Resolved", "SourceClaim", "resolve_source"]
+__all__ = ["Resolved", "SourceClaim", "is_elsewhere", "resolve_source"]
 
 SOURCE_LENGTH_MAX = 2048
 DECODINGS_MAX = 8  # no honest address is percent-encoded more often
@@ -50,6 +50,17 @@ class Resolved:
     logged_model_id: str = ""
     artifact_uri: str = ""
     """For an external version: where a client finds the bytes."""
+
+
+def is_elsewhere(claim: SourceClaim) -> bool:
+    """Whether the source means no files of this store, so that nothing has to be read to register it."""
+    try:
+        scheme = urlsplit(claim.source).scheme.lower()
+        # One letter is a drive of Windows.
+        reads = scheme in {"models", "runs", "", "file"} or len(scheme) == 1
+        return claim.placeholder or not (reads or _own_folder(claim) is not None)
+    except (ValueError, InvalidInput):  # no address; `resolve_source` says what is wrong with it
+        return False
 
 
 def resolve_source(

@@ -21,6 +21,10 @@ APPENDED = "lastgood.appended"
 """Set in the `info` of a write session's connection when its transaction appends to the log."""
 
 
+class CannotUndo(Exception):  # a state, not a fault of the caller
+    """The unit cannot be undone alone: the transaction has to be run again, carefully."""
+
+
 class WriteSession(Protocol):
     """The writer's connection. Only one thread uses it, and only one session writes at any moment.
 
@@ -32,8 +36,12 @@ class WriteSession(Protocol):
         """What units get; the same from `begin` to `commit`."""
         ...
 
-    def begin(self) -> None:
-        """Begin a transaction that no other writer, of any process, can overlap; it sees all they committed."""
+    def begin(self, *, carefully: bool) -> None:
+        """Begin a transaction that no other writer, of any process, can overlap; it sees all they committed.
+
+        Args:
+            carefully: Whether each of its units can be undone alone; else `undo` may raise CannotUndo.
+        """
         ...
 
     def save(self) -> None:
@@ -45,7 +53,11 @@ class WriteSession(Protocol):
         ...
 
     def undo(self) -> None:
-        """Return to where `save` was."""
+        """Return to where `save` was.
+
+        Raises:
+            CannotUndo: the transaction did not begin carefully, and the unit has written.
+        """
         ...
 
     def commit(self) -> None:

@@ -1,15 +1,14 @@
 """The database: many readers, one writer that commits in groups.
 
 Writes are functions of a connection, queued to a single thread. It runs all that wait in one
-transaction, each in a savepoint of its own, commits once (one fsync for the whole group) and only
-then acknowledges. Durable and fast at once; and because one thread writes, a decision made inside
+transaction, from which each can be refused alone, commits once (one fsync for the whole group) and
+only then acknowledges. Durable and fast at once; and because one thread writes, a decision made inside
 such a function cannot be overtaken. Other processes that write the same database are kept apart by
 the backend: a transaction begins when theirs has ended, and sees it.
 
 Readers see a snapshot: they never wait for the writer and never see half of a transaction.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lastgood.errors import LastgoodError, Overloaded, StoreUnavailable
-from lastgood.store.backend import Backend, Connection, WriteSession
+from lastgood.store.backend import Backend, CannotUndo, Connection, WriteSession
+from lastgood.store.inbox import Inbox
 
 __all__ = ["Connection", "Database"]
 
@@ -56,7 +56,8 @@ class Database:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()  # over _closed with what is queued
-        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
+        self._inbox: Inbox[_Queued | None] = Inbox()
+        """None, the last one, ends the writer."""
         self._closed = False
         self._last_size = 1
         self._last_commit_s = 0.0
@@ -74,7 +75,8 @@ class Database:
     def write(self, unit: Callable[[Connection], T]) -> Future[T]:
         """Queue a write. The future is done once it is durable, or holds the exception of the unit.
 
-        A unit that raises leaves no trace; the others of its group are not affected. What is queued
+        A unit that raises leaves no trace; the others of its group are not affected, though they may
+        be run a second time: what a unit does outside of its connection is not undone. What is queued
         cannot be cancelled: a client that goes away does not undo what it asked for.
 
         Raises (through the future):
@@ -86,13 +88,13 @@ class Database:
         with self._lock:
             if self._closed:
                 refusal = StoreUnavailable("The store is closed")
-            elif self._queue.qsize() >= QUEUE_MAX:
+            elif len(self._inbox) >= QUEUE_MAX:
                 refusal = Overloaded(
                     f"{QUEUE_MAX:,} writes wait for the disk; nothing was changed",
                     hint="try again in a moment; is the disk well?",
                 )
             else:
-                self._queue.put(_Queued(unit, future))
+                self._inbox.put(_Queued(unit, future))
                 return future
         future.set_exception(refusal)
         return future
@@ -119,43 +121,35 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(None)
+            self._inbox.put(None)
         self._thread.join(CLOSE_TIMEOUT_S)
         self._backend.close()
 
     def _write_forever(self) -> None:
         stopping = False
         while not stopping:
-            first = self._queue.get()
-            if first is None:
-                break
-            group, stopping = self._gather(first)
-            began = time.monotonic()
-            self._commit_group(group)
-            self._last_commit_s = time.monotonic() - began
-            self._last_size = len(group)
+            self._gather()
+            taken = self._inbox.take(GROUP_SIZE_MAX)
+            group = [item for item in taken if item is not None]
+            stopping = len(group) < len(taken)
+            if group:
+                began = time.monotonic()
+                self._commit_group(group)
+                self._last_commit_s = time.monotonic() - began
+                self._last_size = len(group)
         self._drop_session()
 
-    def _gather(self, first: _Queued) -> tuple[list[_Queued], bool]:
-        """The next group, and whether it is the last.
+    def _gather(self) -> None:
+        """Wait for the next group.
 
         Callers that were acknowledged together ask again almost together. Waiting for them, for no
         longer than a commit takes, spares a commit that would hold only the quickest of them. A lone
         caller never waits.
         """
-        group = [first]
-        deadline = time.monotonic() + min(self._last_commit_s, GATHER_S_MAX)
-        while len(group) < GROUP_SIZE_MAX:
-            awaited = len(group) < self._last_size
-            left_s = deadline - time.monotonic() if awaited else 0.0
-            try:
-                item = self._queue.get(timeout=left_s) if left_s > 0 else self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                return group, True
-            group.append(item)
-        return group, False
+        self._inbox.wait(1)
+        if self._last_size > 1:
+            patience_s = min(self._last_commit_s, GATHER_S_MAX)
+            self._inbox.wait(self._last_size, timeout_s=patience_s)
 
     def _commit_group(self, group: list[_Queued]) -> None:
         """One transaction for the group; acknowledge after the commit, never before."""
@@ -183,7 +177,15 @@ class Database:
         if session is None:
             session = self._session = self._backend.open_session()
         try:
-            session.begin()
+            return self._run(session, group, carefully=False)
+        except CannotUndo:
+            return self._run(session, group, carefully=True)
+
+    def _run(
+        self, session: WriteSession, group: list[_Queued], *, carefully: bool
+    ) -> list[_Attempt]:
+        try:
+            session.begin(carefully=carefully)
             attempts = [self._attempt(session, item) for item in group]
             session.commit()
         except BaseException:

@@ -198,7 +198,9 @@ class _Session:
         self.connection.begin()
         self._driver = driver_of(self.connection)
 
-    def begin(self) -> None:
+    def begin(
+        self, *, carefully: bool
+    ) -> None:  # an error ends a whole transaction here, so it always is
         self._release = ""
         # The lock comes before the first look, so that the transaction sees all that was committed before.
         statement = (

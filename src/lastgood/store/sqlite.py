@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from lastgood.errors import LastgoodError, StoreUnavailable
-from lastgood.store.backend import Connection
+from lastgood.store.backend import CannotUndo, Connection
 from lastgood.store.sqlite_failures import BUSY_TIMEOUT_MS, explain_sqlite
 
 __all__ = ["Sqlite"]
@@ -64,6 +64,7 @@ class Sqlite:
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         connection.execute("PRAGMA case_sensitive_like=ON")  # as MLflow's LIKE
+        connection.execute("PRAGMA temp_store=MEMORY")  # savepoints and sorts would make files
 
     @property
     def place(self) -> str:
@@ -155,19 +156,37 @@ class _Session:
         # For SQLAlchemy, and Alembic, one transaction that never ends: they must not end ours.
         connection.begin()
         self._driver: Any = connection.connection.driver_connection
+        self._carefully = True
+        self._before = (0, 0)
+        """What `_written` was before the current unit."""
 
-    def begin(self) -> None:
+    def begin(self, *, carefully: bool) -> None:
+        self._carefully = carefully
         self._driver.execute("BEGIN IMMEDIATE")
 
+    # Savepoints cost about as much as a small unit does, and few units are refused after they wrote something.
+
     def save(self) -> None:
-        self._driver.execute("SAVEPOINT unit")
+        if self._carefully:
+            self._driver.execute("SAVEPOINT unit")
+        else:
+            self._before = self._written()
 
     def keep(self) -> None:
-        self._driver.execute("RELEASE unit")
+        if self._carefully:
+            self._driver.execute("RELEASE unit")
 
     def undo(self) -> None:
-        self._driver.execute("ROLLBACK TO unit")
-        self._driver.execute("RELEASE unit")
+        if self._carefully:
+            self._driver.execute("ROLLBACK TO unit")
+            self._driver.execute("RELEASE unit")
+        elif self._written() != self._before:
+            raise CannotUndo
+
+    def _written(self) -> tuple[int, int]:
+        """Differs after a row or the schema was written."""
+        driver = self._driver
+        return driver.total_changes, driver.execute("PRAGMA schema_version").fetchone()[0]
 
     def commit(self) -> None:
         self._driver.execute("COMMIT")

@@ -89,6 +89,59 @@ def test_a_failing_unit_leaves_no_trace_and_harms_nobody_else_of_its_group(datab
     assert database.read(rows) == [1, 2]
 
 
+def test_a_unit_refused_after_it_wrote_leaves_no_trace_and_takes_none_of_its_group_along(
+    database, gate
+):
+    runs = []
+
+    def regrets(tx):
+        runs.append("regrets")
+        insert(1)(tx)
+        raise NotFound("after all")
+
+    def stays(tx):
+        runs.append("stays")
+        return insert(2)(tx)
+
+    futures = [database.write(stays), database.write(regrets), database.write(insert(3))]
+    gate.set()
+    assert futures[0].result() == 2
+    with pytest.raises(NotFound, match="after all"):
+        futures[1].result()
+    assert futures[2].result() == 3
+    assert database.read(rows) == [2, 3]
+    # SQLite runs the group again; what it did the first time is gone, or the key 2 would have been taken.
+    assert runs.count("stays") == runs.count("regrets")
+
+
+def test_a_refused_unit_takes_the_tables_along_that_it_made(database, gate):
+    def regrets(tx):
+        tx.exec_driver_sql("CREATE TABLE regretted (id INTEGER)")
+        raise NotFound("after all")
+
+    futures = [database.write(insert(1)), database.write(regrets)]
+    gate.set()
+    with pytest.raises(NotFound):
+        futures[1].result()
+    assert futures[0].result() == 1
+    assert "regretted" not in database.peek(lambda c: sa.inspect(c).get_table_names())
+
+
+def test_a_unit_refused_before_it_wrote_does_not_make_its_group_run_again(database, gate):
+    runs = []
+
+    def refused(tx):
+        runs.append(rows(tx))
+        raise NotFound("nothing here")
+
+    futures = [database.write(insert(1)), database.write(refused), database.write(insert(2))]
+    gate.set()
+    with pytest.raises(NotFound):
+        futures[1].result()
+    assert [futures[0].result(), futures[2].result()] == [1, 2]
+    assert runs == [[1]]
+
+
 def test_nothing_of_a_group_is_visible_before_it_is_committed(database):
     between, leave = threading.Event(), threading.Event()
 

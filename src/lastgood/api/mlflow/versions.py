@@ -1,5 +1,7 @@
 """MLflow's calls on model versions and stages: translation only."""
 
+from functools import partial
+
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -24,7 +26,7 @@ from lastgood.core.stages import ref_of_stage, stage_named
 from lastgood.engine.artifacts import folder_of_uri
 from lastgood.engine.catalogue import CatalogueQuery, NewVersion
 from lastgood.engine.kernel import Recorded
-from lastgood.engine.sources import SourceClaim
+from lastgood.engine.sources import SourceClaim, is_elsewhere
 from lastgood.errors import InvalidInput, NotFound
 
 __all__ = ["ROOT_ROUTES", "ROUTES"]
@@ -108,9 +110,9 @@ async def create(request: MlflowRequest) -> Response:
         run_link=sent.run_link,
         tags=tags,
     )
-    prepared = await run_in_threadpool(
-        catalogue.prepare_version, new, program=caller.origin.program
-    )
+    prepare = partial(catalogue.prepare_version, new, program=caller.origin.program)
+    # A thread is for reading files; where there are none it costs more than all the rest.
+    prepared = prepare() if is_elsewhere(new.claim) else await run_in_threadpool(prepare)
     recorded = await done(catalogue.register_version(prepared, caller=caller))
     return _version(request, sent.name, _number_of(recorded))
 
