@@ -1,52 +1,27 @@
-"""Wires one registry server process together and runs it until it is told to stop."""
+"""Starts a registry server: takes the address and the data directory, then answers until told to stop."""
 
-import asyncio
 import ipaddress
 import logging
 import os
-import resource
-import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import uvloop
-from granian._granian import SocketHolder
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
-from lastgood.api.app import App, create_app
 from lastgood.api.pace import STALL_TIMEOUT_S
-from lastgood.api.services import Services
-from lastgood.api.upkeep import keep_tidy
-from lastgood.api.webhooks.courier import Courier
-from lastgood.api.webhooks.sender import Sender
-from lastgood.engine.artifacts import Artifacts
-from lastgood.engine.catalogue import Catalogue
-from lastgood.engine.open import Engine, ServerLock, init_data_directory, open_engine
-from lastgood.engine.tracking import Tracking
-from lastgood.engine.uploads import Uploads
-from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
-from lastgood.engine.webhooks import Webhooks
-from lastgood.errors import LastgoodError, Refused, StoreUnavailable
+from lastgood.api.process import BACKLOG, Duty, answer
+from lastgood.api.workers import WORKERS_MAX, supervise
+from lastgood.engine.open import ServerLock, init_data_directory
+from lastgood.errors import InvalidInput, LastgoodError, Refused, StoreUnavailable
 
-__all__ = ["serve_registry", "services_of"]
+__all__ = ["serve_registry"]
 
-BACKLOG = 1024
-# Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
-CONNECTIONS_MAX = 4096
-FILES_OF_OUR_OWN = (
-    512  # descriptors that the database, objects and threads may need beside the connections
-)
-HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
 # An answer that its client does not read: the kernel hangs up after this, which frees what HTTP has buffered for it.
 UNREAD_TIMEOUT_S = STALL_TIMEOUT_S
-DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +34,7 @@ def serve_registry(
     ready_file: Path | None,
     objects_url: str = "",
     store_url: str = "",
+    workers: int = 1,
 ) -> int:
     """Serve a data directory until SIGTERM or SIGINT. Call it on the main thread.
 
@@ -69,6 +45,7 @@ def serve_registry(
         ready_file: Written as JSON ``{"url", "pid"}`` once the server listens, removed when it stops.
         objects_url: Where a new data directory keeps its objects; empty: in itself.
         store_url: Where it keeps everything else; for an existing one the same URL, with a password.
+        workers: How many processes answer.
 
     Returns:
         The exit code: 0 after an orderly end.
@@ -76,124 +53,32 @@ def serve_registry(
     Raises:
         Refused: the address is not a loopback address. LastgoodError: it is taken.
         StoreUnavailable: another server uses the directory, or it, its database or its objects cannot be used.
-        InvalidInput: the directory's objects or its database are elsewhere already.
+        InvalidInput: the directory's objects or its database are elsewhere already, or the number of workers is out of range.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     _check_host(host)
+    if not 1 <= workers <= WORKERS_MAX:
+        raise InvalidInput(f"A server has 1 to {WORKERS_MAX} workers, not {workers}")
     with _listening(host, port) as listener:
         init_data_directory(data, objects_url=objects_url, store_url=store_url)
         lock = ServerLock(data)
+        url = _url_of(listener)
+        duty = Duty(data=str(data), store_url=store_url, owner=lock.server_name)
+
+        def ready() -> None:
+            _log.info("lastgood server at %s", url)
+            _announce(ready_file, url)
+
         try:
-            url = _url_of(listener)
             lock.announce(url)
-            with open_engine(data, store_url=store_url) as engine:
-                services = services_of(engine)
-                app = create_app(services)
-                with (
-                    _courier(services, lock.server_name),
-                    asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-                ):
-                    serving = _serve(app, listener, url=url, ready_file=ready_file)
-                    runner.run(_tidily(services, serving))
+            if workers == 1:
+                answer(listener, duty, on_ready=ready)
+            else:
+                supervise(listener, duty, count=workers, on_ready=ready)
         finally:
+            _withdraw(ready_file)
             lock.close()
     return 0
-
-
-def services_of(engine: Engine) -> Services:
-    """Everything the HTTP layer works with, over one engine."""
-    artifacts = Artifacts(engine.kernel)
-    return Services(
-        kernel=engine.kernel,
-        registry=engine.registry,
-        tracking=Tracking(engine.kernel),
-        artifacts=artifacts,
-        uploads=Uploads(engine.kernel, artifacts),
-        catalogue=Catalogue(engine.kernel, artifacts),
-        webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
-        sender=Sender(engine.kernel.settings.webhooks.reach),
-    )
-
-
-def _courier(services: Services, owner: str) -> Courier:
-    return Courier(services.kernel, services.webhooks, services.sender, owner=owner)
-
-
-class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
-    """Granian on a socket that we bound ourselves.
-
-    Granian binds with SO_REUSEPORT: a second server on the same port would not be refused but get
-    half of the connections. It takes a ready socket where the platform has no such option.
-    """
-
-    def __init__(self, app: App, listener: socket.socket, *, connections_max: int) -> None:
-        host, port = listener.getsockname()[:2]
-        super().__init__(
-            app,
-            address=host,
-            port=port,
-            interface="asgi",
-            http="1",
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
-            backlog=BACKLOG,
-            backpressure=connections_max,
-            websockets=False,
-            log_enabled=False,
-        )
-        self._listener = listener
-
-    def _init_shared_socket(self) -> None:
-        # Its type stub knows none of the arguments.
-        holder: Any = SocketHolder
-        self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
-        self._ssp = None
-
-
-async def _tidily(services: Services, serving: Coroutine[Any, Any, None]) -> None:
-    tidying = asyncio.create_task(keep_tidy(services.uploads), name="tidying")
-    try:
-        await serving
-    finally:
-        tidying.cancel()
-
-
-async def _serve(app: App, listener: socket.socket, *, url: str, ready_file: Path | None) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = _RegistryServer(app, listener, connections_max=_connections_max())
-    serving = asyncio.create_task(server.serve(), name="http")
-    stopped = asyncio.create_task(stop.wait(), name="signal")
-    _log.info("lastgood server at %s", url)
-    _announce(ready_file, url)
-    try:
-        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        _withdraw(ready_file)
-    _log.info("stopping")
-    stopped.cancel()
-    if not serving.done():
-        app.release_watches()
-        server.stop()
-        await asyncio.wait({serving}, timeout=DRAIN_TIMEOUT_S)
-    if not serving.done():
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
-    elif (error := serving.exception()) is not None:
-        raise error
-
-
-def _connections_max() -> int:
-    """As many as wanted, or as the system allows; the usual soft limit of 1024 files is raised for them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MAX + FILES_OF_OUR_OWN
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(soft - FILES_OF_OUR_OWN, soft // 2)
-    return CONNECTIONS_MAX
 
 
 def _announce(ready_file: Path | None, url: str) -> None:

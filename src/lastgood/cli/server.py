@@ -35,6 +35,16 @@ def server(
             help="For a new data directory: its database, see lastgood init; else LASTGOOD_STORE.",
         ),
     ] = "",
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            max=64,
+            help="How many processes answer; more than one helps where many read at once.",
+        ),
+    ] = 1,
     ready_file: Annotated[
         Path | None,
         typer.Option("--ready-file", help="Written once it listens: JSON with url and pid."),
@@ -53,5 +63,6 @@ def server(
         store_url=store or session.store_url,
         host=host,
         port=port,
+        workers=workers,
         ready_file=ready_file,
     )

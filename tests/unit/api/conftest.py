@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lastgood.api.app import create_app
-from lastgood.api.server import services_of
+from lastgood.api.process import services_of
 from lastgood.engine.open import init_data_directory, open_engine
 
 MLFLOW = "/api/2.0/mlflow"

@@ -10,7 +10,7 @@ import pytest
 from lastgood.api import pace
 from lastgood.api.admission import RETRY_AFTER_S_MAX, Admission
 from lastgood.api.app import create_app
-from lastgood.api.server import services_of
+from lastgood.api.process import services_of
 from lastgood.errors import Overloaded
 from lastgood.store import database
 

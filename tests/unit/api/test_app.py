@@ -11,7 +11,7 @@ from lastgood.api.app import create_app
 from lastgood.api.limits import JSON_BODY_MAX
 from lastgood.api.mlflow.left_out import FAMILIES
 from lastgood.api.mlflow.routes import Routes, mlflow_routes
-from lastgood.api.server import services_of
+from lastgood.api.process import services_of
 
 CREATE = "/api/2.0/mlflow/registered-models/create"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastgood.api.server import services_of
+from lastgood.api.process import services_of
 from lastgood.core.commands import Caller
 from lastgood.core.operations import Actor
 from lastgood.engine.register_source import NewVersion, PreparedVersion

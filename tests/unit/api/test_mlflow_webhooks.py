@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lastgood.api.server import services_of
+from lastgood.api.process import services_of
 from lastgood.api.webhooks.courier import Courier
 from lastgood.api.webhooks.sender import Sender
 from lastgood.engine.webhook_secrets import KEY_NAME, KEY_VARIABLE, WebhookSecrets

@@ -1,0 +1,202 @@
+"""One process that answers: an engine, the application over it, and Granian, on a socket that is bound already."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from granian._granian import SocketHolder
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from lastgood.api.app import App, create_app
+from lastgood.api.services import Services
+from lastgood.api.upkeep import keep_tidy
+from lastgood.api.webhooks.courier import Courier
+from lastgood.api.webhooks.sender import Sender
+from lastgood.engine.artifacts import Artifacts
+from lastgood.engine.catalogue import Catalogue
+from lastgood.engine.open import Engine, open_engine
+from lastgood.engine.tracking import Tracking
+from lastgood.engine.uploads import Uploads
+from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
+from lastgood.engine.webhooks import Webhooks
+
+__all__ = ["BACKLOG", "Duty", "answer", "services_of"]
+
+BACKLOG = 1024
+# Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
+CONNECTIONS_MAX = 4096
+FILES_OF_OUR_OWN = (
+    512  # descriptors that the database, objects and threads may need beside the connections
+)
+HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
+DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
+
+_log = logging.getLogger(__name__)
+
+
+class Duty(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is to do."""
+
+    data: str
+    store_url: str = ""
+    owner: str = ""
+    """The name under which it delivers webhooks and sweeps; empty: another process of the server does."""
+
+
+def answer(
+    listener: socket.socket,
+    duty: Duty,
+    *,
+    on_ready: Callable[[], None],
+    lifeline: int | None = None,
+) -> None:
+    """Answer requests until SIGTERM or SIGINT. Call it on the main thread.
+
+    Args:
+        listener: The listening socket; closed in the end.
+        duty: What to do.
+        on_ready: Called once requests are answered.
+        lifeline: A pipe; it stops when the pipe's other end is closed.
+
+    Raises:
+        StoreUnavailable: the data directory, its database or its objects cannot be used.
+    """
+    with open_engine(Path(duty.data), store_url=duty.store_url) as engine:
+        services = services_of(engine)
+        app = create_app(services)
+        with (
+            _upkeep(services, duty.owner),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(
+                _serve(
+                    app,
+                    listener,
+                    uploads=services.uploads if duty.owner else None,
+                    on_ready=on_ready,
+                    lifeline=lifeline,
+                )
+            )
+
+
+def services_of(engine: Engine) -> Services:
+    """Everything the HTTP layer works with, over one engine."""
+    artifacts = Artifacts(engine.kernel)
+    return Services(
+        kernel=engine.kernel,
+        registry=engine.registry,
+        tracking=Tracking(engine.kernel),
+        artifacts=artifacts,
+        uploads=Uploads(engine.kernel, artifacts),
+        catalogue=Catalogue(engine.kernel, artifacts),
+        webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
+        sender=Sender(engine.kernel.settings.webhooks.reach),
+    )
+
+
+@contextmanager
+def _upkeep(services: Services, owner: str) -> Iterator[None]:
+    """Deliver webhooks meanwhile, if this process is the one to do so."""
+    if not owner:
+        yield
+        return
+    with Courier(services.kernel, services.webhooks, services.sender, owner=owner):
+        yield
+
+
+class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
+    """Granian on a socket that we bound ourselves.
+
+    Granian binds with SO_REUSEPORT: a second server on the same port would not be refused but get
+    half of the connections. It takes a ready socket where the platform has no such option.
+    """
+
+    def __init__(self, app: App, listener: socket.socket, *, connections_max: int) -> None:
+        host, port = listener.getsockname()[:2]
+        super().__init__(
+            app,
+            address=host,
+            port=port,
+            interface="asgi",
+            http="1",
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+            backlog=BACKLOG,
+            backpressure=connections_max,
+            websockets=False,
+            log_enabled=False,
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # Its type stub knows none of the arguments.
+        holder: Any = SocketHolder
+        self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
+        self._ssp = None
+
+
+async def _serve(
+    app: App,
+    listener: socket.socket,
+    *,
+    uploads: Uploads | None,
+    on_ready: Callable[[], None],
+    lifeline: int | None,
+) -> None:
+    stop = _stop_event(lifeline)
+    server = _RegistryServer(app, listener, connections_max=_connections_max())
+    serving = asyncio.create_task(server.serve(), name="http")
+    stopped = asyncio.create_task(stop.wait(), name="signal")
+    tidying = asyncio.create_task(keep_tidy(uploads), name="tidying") if uploads else None
+    on_ready()
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    _log.info("stopping")
+    stopped.cancel()
+    if tidying is not None:
+        tidying.cancel()
+    if not serving.done():
+        app.release_watches()
+        server.stop()
+        await asyncio.wait({serving}, timeout=DRAIN_TIMEOUT_S)
+    if not serving.done():
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+    elif (error := serving.exception()) is not None:
+        raise error
+
+
+def _stop_event(lifeline: int | None) -> asyncio.Event:
+    """Set by a signal, or by the end of the process that holds the lifeline."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def pulled() -> None:
+        if lifeline is not None and not os.read(lifeline, 1):
+            loop.remove_reader(lifeline)
+            stop.set()
+
+    if lifeline is not None:
+        loop.add_reader(lifeline, pulled)
+    return stop
+
+
+def _connections_max() -> int:
+    """As many as wanted, or as the system allows; the usual soft limit of 1024 files is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_OF_OUR_OWN
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(soft - FILES_OF_OUR_OWN, soft // 2)
+    return CONNECTIONS_MAX
