@@ -35,8 +35,10 @@ class Experiment:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+# Structs, not dataclasses: searches make thousands of these, and a struct is made ten times as quickly.
+
+
+class Run(msgspec.Struct, frozen=True, gc=False):
     """A run without what was logged to it."""
 
     run_id: str

@@ -23,7 +23,9 @@ __all__ = ["Sqlite"]
 
 T = TypeVar("T")
 
-CACHE_KIB = 16_384
+# Every thread that reads has a cache of its own, so these are small; what they lack is in the system's cache.
+READER_CACHE_KIB = 4_096
+WRITER_CACHE_KIB = 65_536  # a new value goes to a random place of several indexes
 # Pages that are written again and again go to the main file once per checkpoint; 32 MiB are read back in a moment.
 CHECKPOINT_PAGES = 8_000
 STATEMENTS_CACHED = 512  # per connection: more than the store has
@@ -62,7 +64,7 @@ class Sqlite:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}")
         connection.execute("PRAGMA case_sensitive_like=ON")  # as MLflow's LIKE
         connection.execute("PRAGMA temp_store=MEMORY")  # savepoints and sorts would make files
 
@@ -159,6 +161,7 @@ class _Session:
         self._carefully = True
         self._before = (0, 0)
         """What `_written` was before the current unit."""
+        self._driver.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
 
     def begin(self, *, carefully: bool) -> None:
         self._carefully = carefully

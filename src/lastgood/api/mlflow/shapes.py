@@ -140,6 +140,9 @@ class _RunOutputs(msgspec.Struct, omit_defaults=True, frozen=True):
     model_outputs: list[ModelLinkShape] = []
 
 
+_NO_INPUTS, _NO_OUTPUTS = _RunInputs(), _RunOutputs()
+
+
 class RunShape(msgspec.Struct, frozen=True):
     """A run with what was logged to it."""
 
@@ -205,15 +208,19 @@ def run_shape(run: Run, facts: RunFacts) -> RunShape:
     return RunShape(
         info=run_info_shape(run),
         data=_RunData(
-            metrics=[metric_shape(metric) for metric in facts.metrics],
+            metrics=list(map(metric_shape, facts.metrics)),
             params=shown_pairs(facts.params),
             tags=shown_pairs(facts.tags),
         ),
         inputs=_RunInputs(
             dataset_inputs=[_dataset_input_shape(one) for one in facts.datasets],
             model_inputs=[ModelLinkShape(link.model_id) for link in facts.model_inputs],
-        ),
-        outputs=_RunOutputs([_output_shape(link) for link in facts.model_outputs]),
+        )
+        if facts.datasets or facts.model_inputs
+        else _NO_INPUTS,
+        outputs=_RunOutputs([_output_shape(link) for link in facts.model_outputs])
+        if facts.model_outputs
+        else _NO_OUTPUTS,
     )
 
 

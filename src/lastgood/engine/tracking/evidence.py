@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from lastgood.core.tracking import DatasetInput, Metric, ModelLink, Run
 from lastgood.engine.kernel import Kernel
@@ -171,7 +172,7 @@ def _add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
 def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     run_store.set_tags(tx, run, tags)
     if name := tags.get(RUN_NAME_TAG):
-        run_store.update_run(tx, replace(run, name=name))
+        run_store.update_run(tx, structs.replace(run, name=name))
 
 
 def _model_description(model_json: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import uuid4
+
+from msgspec import structs
 
 from lastgood.core.tracking import ACTIVE, DELETED, Run, RunFacts
 from lastgood.engine.kernel import Kernel
@@ -125,7 +127,7 @@ class Runs:
 
         def unit(tx: Connection) -> Run:
             before = active_run(tx, run_id)
-            after = replace(
+            after = structs.replace(
                 before,
                 status=update.status or before.status,
                 end_ms=before.end_ms if update.end_ms is None else update.end_ms,
