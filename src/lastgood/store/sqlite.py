@@ -157,11 +157,12 @@ class _Session:
         self.connection = connection
         # For SQLAlchemy, and Alembic, one transaction that never ends: they must not end ours.
         connection.begin()
-        self._driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
+        self._driver = driver
         self._carefully = True
         self._before = (0, 0)
         """What `_written` was before the current unit."""
-        self._driver.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
 
     def begin(self, *, carefully: bool) -> None:
         self._carefully = carefully

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lastgood.api import admission, app, limits, native_door, pace, server
+from lastgood.api import admission, app, limits, native_door, pace, process, server
 from lastgood.api.mlflow import registry
 from lastgood.core import commands, filter_parser, manifest
 from lastgood.engine.tracking import limits as tracking
@@ -24,8 +24,8 @@ MIB = 2**20
         ("gateways that wait", f"{admission.WATCHING_MAX:,}"),
         ("bodies in memory", f"{admission.BODY_BYTES_MAX // MIB} MiB"),
         ("writes queued", f"{database.QUEUE_MAX:,}"),
-        ("connections", f"{server.CONNECTIONS_MAX:,}"),
-        ("head of a request", f"{server.HEADER_TIMEOUT_MS // 1000} s"),
+        ("connections", f"{process.CONNECTIONS_MAX:,}"),
+        ("head of a request", f"{process.HEADER_TIMEOUT_MS // 1000} s"),
         ("JSON body", f"{admission.BODY_TIMEOUT_S:g} s"),
         ("upload without a byte", f"{pace.STALL_TIMEOUT_S:g} s"),
         ("upload that waited", f"{pace.RATE_AFTER_S:g} s"),
