@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from contract.registry_doors import ANA, digest_of
-from lastgood.core.commands import MarkVersion, Promote, Register, Rollback
+from lastgood.core.commands import MarkVersion, Promote, RecordEvidence, Register, Rollback
+from lastgood.core.evidence import Evidence
 from lastgood.core.manifest import Code, DataInput, Environment, FileEntry, Manifest
 from lastgood.core.observations import GatewayReport
 from lastgood.errors import (
@@ -529,3 +530,70 @@ def test_views_are_equal_by_both_doors(door):
     door.serve()
     view = door.registry.show(door.model)
     assert msgspec.json.decode(msgspec.json.encode(view), type=type(view)) == view
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+def golden(door, outcome="pass", content=b"golden", **more):
+    door.registry.put_object(io.BytesIO(content), digest=digest_of(content))
+    figures = {"load_s": 0.5, "peak": "NaN"}
+    return Evidence(
+        name="load_test", outcome=outcome, figures=figures, object=digest_of(content), **more
+    )
+
+
+def test_evidence_given_at_registration_is_part_of_that_operation(door):
+    outcome = door.register(evidence=(golden(door, summary="answered"),))
+    (view,) = door.registry.show(f"{door.model}/1").evidence
+    assert (view.name, view.outcome, view.summary) == ("load_test", "pass", "answered")
+    assert (view.figures, view.object) == ({"load_s": 0.5, "peak": "NaN"}, digest_of(b"golden"))
+    assert (view.operation, view.actor, view.at_ms) == (
+        outcome.operation,
+        "Ana Müller",
+        outcome.at_ms,
+    )
+
+
+def test_the_newest_evidence_of_a_name_counts_and_the_log_keeps_the_rest(door):
+    door.register()
+    for result in ("pass", "fail"):
+        command = RecordEvidence(reference=f"{door.model}/1", evidence=(golden(door, result),))
+        outcome = door.registry.record_evidence(command, caller=ANA)
+        assert (outcome.version, outcome.already) == (1, False)
+    assert [e.outcome for e in door.registry.show(f"{door.model}/1").evidence] == ["fail"]
+    assert [e.kind for e in door.registry.log(model=door.model)][:2] == ["record_evidence"] * 2
+
+
+def test_registering_the_same_bytes_again_records_only_what_is_news(door):
+    caller = replace(ANA, idempotency_key=uuid.uuid4().hex)
+    door.register(evidence=(golden(door, "unknown"),))
+    manifest = door.registry.show(f"{door.model}/1").manifest
+    again = Register(model=door.model, manifest=manifest, evidence=(golden(door, "pass"),))
+    first = door.registry.register(again, caller=caller)
+    assert (first.version, first.already, first.operation is None) == (1, True, False)
+    assert door.registry.register(again, caller=caller).operation == first.operation
+    assert door.registry.register(again, caller=ANA).operation is None
+    unknown = replace(again, evidence=(golden(door, "unknown"),))
+    assert door.registry.register(unknown, caller=ANA).operation is None
+    assert [e.outcome for e in door.registry.show(f"{door.model}/1").evidence] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "error"),
+    [
+        ((), InvalidInput),
+        ((Evidence(name="", outcome="pass"),), InvalidInput),
+        ((Evidence(name="x", outcome="perhaps"),), InvalidInput),
+        ((Evidence(name="x", outcome="pass"),) * 2, InvalidInput),
+        ((Evidence(name="x", outcome="pass", object="sha256:12"),), InvalidInput),
+        ((Evidence(name="x", outcome="pass", object=digest_of(b"nowhere")),), IntegrityFailure),
+        ((Evidence(name="x" * 101, outcome="pass"),), InvalidInput),
+    ],
+)
+def test_evidence_that_cannot_be_right_is_refused(door, evidence, error):
+    door.register()
+    command = RecordEvidence(reference=f"{door.model}/1", evidence=evidence)
+    with pytest.raises(error):
+        door.registry.record_evidence(command, caller=ANA)
+    assert door.registry.show(f"{door.model}/1").evidence == ()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lastgood.core.evidence import EvidenceOutcome
 from lastgood.core.ids import Digest, ModelName, RefName, VersionNumber
 from lastgood.core.stages import Stage
 from lastgood.errors import IntegrityFailure
@@ -17,6 +18,7 @@ __all__ = [
     "CHANGE_TYPES",
     "Change",
     "DescriptionSet",
+    "EvidenceRecorded",
     "HoldPlaced",
     "HoldReleased",
     "MarkSet",
@@ -170,6 +172,20 @@ class DescriptionSet:
     kind: Literal["description_set"] = "description_set"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRecorded:
+    """Something was found out about a version; it replaces what was known under that name."""
+
+    model: ModelName
+    version: VersionNumber
+    name: str
+    outcome: EvidenceOutcome
+    summary: str = ""
+    figures: dict[str, float | str] = field(default_factory=dict)
+    object: Digest | None = None
+    kind: Literal["evidence_recorded"] = "evidence_recorded"
+
+
 Change = (
     ModelCreated
     | ModelRenamed
@@ -183,6 +199,7 @@ Change = (
     | MarkSet
     | TagSet
     | DescriptionSet
+    | EvidenceRecorded
 )
 
 CHANGE_TYPES: dict[str, type[Change]] = {
@@ -198,6 +215,7 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "mark_set": MarkSet,
     "tag_set": TagSet,
     "description_set": DescriptionSet,
+    "evidence_recorded": EvidenceRecorded,
 }
 
 

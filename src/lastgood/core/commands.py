@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 from lastgood.core.changes import MarkValue
+from lastgood.core.evidence import Evidence
 from lastgood.core.ids import ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Actor, Origin
 from lastgood.core.references import DEFAULT_ENVIRONMENT
 
-__all__ = ["Caller", "MarkVersion", "Promote", "Register", "Rollback"]
+__all__ = ["Caller", "MarkVersion", "Promote", "RecordEvidence", "Register", "Rollback"]
 
 REASON_LENGTH_MAX = 4000
 
@@ -31,6 +32,8 @@ class Register:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    """What was found out about the files already, recorded in the same operation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +67,13 @@ class MarkVersion:
     reference: str
     value: MarkValue
     environment: RefName = DEFAULT_ENVIRONMENT
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordEvidence:
+    """Record what was found out about a version; objects that the evidence names are stored already."""
+
+    reference: str
+    evidence: tuple[Evidence, ...]
     reason: str = ""

@@ -43,6 +43,7 @@ OperationKind = Literal[
     "delete_model",
     "update_version",
     "delete_version",
+    "record_evidence",
 ]
 
 

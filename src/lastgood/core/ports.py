@@ -6,7 +6,7 @@ One contract test-suite (tests/contract/test_registry.py) runs over both.
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
-from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
+from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
 from lastgood.core.ids import Digest, Instant, ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import GatewayReport
@@ -124,6 +124,15 @@ class Registry(RegistryFeed, Protocol):
 
     def mark(self, command: MarkVersion, *, caller: Caller) -> Outcome:
         """Judge a version in an environment."""
+        ...
+
+    def record_evidence(self, command: RecordEvidence, *, caller: Caller) -> Outcome:
+        """Record what was found out about a version, as one operation.
+
+        Raises:
+            NotFound: there is no such version. InvalidInput, TooLarge: the evidence cannot be right.
+            IntegrityFailure: an object that it names is missing or damaged.
+        """
         ...
 
     def log(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lastgood.core.evidence import EvidenceOutcome
 from lastgood.core.ids import (
     Digest,
     GatewayId,
@@ -20,6 +21,7 @@ from lastgood.core.operations import Actor, Origin
 __all__ = [
     "DiffView",
     "Difference",
+    "EvidenceView",
     "FsckReport",
     "HoldView",
     "LiveView",
@@ -60,6 +62,20 @@ class HoldView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceView:
+    """Something that was found out about a version, and by whom."""
+
+    name: str
+    outcome: EvidenceOutcome
+    summary: str
+    figures: dict[str, float | str]
+    object: Digest | None
+    operation: OperationId
+    actor: str
+    at_ms: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
     """A version and everything known of it."""
 
@@ -80,6 +96,8 @@ class VersionView:
     """False for an external version: nothing can be promised about its bytes."""
     marks: tuple[MarkView, ...] = ()
     holds: tuple[HoldView, ...] = ()
+    evidence: tuple[EvidenceView, ...] = ()
+    """The newest of each name."""
     manifest: Manifest | None = None
     """None in lists, and for an external version."""
 

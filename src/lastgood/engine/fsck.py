@@ -9,6 +9,7 @@ from lastgood.engine.preflight import read_manifest
 from lastgood.errors import IntegrityFailure, LastgoodError
 from lastgood.store import log, rebuild, token
 from lastgood.store.database import Connection
+from lastgood.store.evidence import evidence_objects
 
 __all__ = ["fsck"]
 
@@ -100,5 +101,7 @@ def _named_objects(
             continue
         for entry in manifest.files:
             yield entry.digest, f"{entry.path} of {subject}"
+    for name, number, what, digest in evidence_objects(connection):
+        yield digest, f"{what} of {name}/{number}"
     for path, digest in rebuild.artifact_objects(connection):
         yield digest, f"artifact {path}"

@@ -2,11 +2,14 @@
 
 from lastgood.core.changes import Change, ModelCreated, VersionRegistered
 from lastgood.core.commands import Register
+from lastgood.core.evidence import Evidence, check_evidence
 from lastgood.core.ids import Digest, ModelName, VersionNumber, parse_model_name, printable
+from lastgood.engine.findings import evidence_changes
 from lastgood.engine.kernel import Decision
 from lastgood.errors import AlreadyExists, InvalidInput, TooLarge
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
+from lastgood.store.evidence import evidence_of
 
 __all__ = [
     "check_description",
@@ -32,6 +35,7 @@ def check_registration(command: Register) -> None:
     parse_model_name(command.model)
     check_tags(command.tags)
     check_description(command.description)
+    check_evidence(command.evidence)
 
 
 def check_description(text: str) -> None:
@@ -92,7 +96,7 @@ def next_number(tx: Connection, name: ModelName) -> VersionNumber:
 
 
 def decide_register(tx: Connection, command: Register, digest: Digest, *, user: str) -> Decision:
-    """What registering means for the state as it is: a new version, or nothing if this one exists.
+    """What registering means for the state as it is: a new version, or only news of one that exists.
 
     Args:
         tx: The write transaction.
@@ -102,10 +106,8 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
     """
     model, creation = model_or_creation(tx, command.model)
     known = rows.versions_by_digest(tx, model.id, digest) if model else []
-    if known:
-        return Decision(
-            kind="register", model=command.model, changes=(), summary="", reason=command.reason
-        )
+    if model and known:
+        return _decide_news(tx, command, known[0])
     number = next_number(tx, command.model)
     count = len(command.manifest.files)
     registered = VersionRegistered(
@@ -122,7 +124,33 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
     return Decision(
         kind="register",
         model=command.model,
-        changes=(*creation, registered),
+        changes=(
+            *creation,
+            registered,
+            *evidence_changes(command.model, number, command.evidence),
+        ),
         summary=f"{command.model}/{number} registered: {count} file{'s' if count != 1 else ''}, {digest[:19]}",
         reason=command.reason,
     )
+
+
+def _decide_news(tx: Connection, command: Register, version: rows.VersionRow) -> Decision:
+    """The version exists: what is left to record is evidence that says something else than before."""
+    before = {
+        row.evidence.name: row.evidence
+        for row in evidence_of(tx, version.model_id, version.version)
+    }
+    news = [one for one in command.evidence if _is_news(one, before.get(one.name))]
+    said = ", ".join(f"{one.name} {one.outcome}" for one in news)
+    return Decision(
+        kind="register",
+        model=command.model,
+        changes=evidence_changes(command.model, version.version, news),
+        summary=f"the same bytes are {command.model}/{version.version} already: {said}",
+        reason=command.reason,
+    )
+
+
+def _is_news(one: Evidence, before: Evidence | None) -> bool:
+    # Not having looked is no news about what was seen.
+    return before is None or (one.outcome not in {before.outcome, "unknown"})

@@ -6,8 +6,9 @@ from dataclasses import replace
 from shlex import quote
 from typing import BinaryIO, TypeVar
 
-from lastgood.core.changes import Change, MarkSet, RefMoved, VersionRegistered
-from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
+from lastgood.core.changes import Change, EvidenceRecorded, MarkSet, RefMoved, VersionRegistered
+from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
+from lastgood.core.evidence import Evidence, check_evidence
 from lastgood.core.ids import (
     Digest,
     Instant,
@@ -34,6 +35,7 @@ from lastgood.core.views import (
 )
 from lastgood.engine import history
 from lastgood.engine.diff import differences
+from lastgood.engine.findings import decide_evidence, verify_named
 from lastgood.engine.fsck import fsck
 from lastgood.engine.kernel import Decision, Kernel, check_repeated
 from lastgood.engine.preflight import read_manifest, verify_files
@@ -41,7 +43,7 @@ from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summar
 from lastgood.engine.register import check_registration, decide_register
 from lastgood.engine.resolve import Found, find, model_of
 from lastgood.engine.show import model_views, version_view, version_views
-from lastgood.errors import Conflict, IntegrityFailure, TooLarge, Unverified
+from lastgood.errors import Conflict, IntegrityFailure, InvalidInput, TooLarge, Unverified
 from lastgood.store import log, observations
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
@@ -112,6 +114,7 @@ class LocalRegistry:
         check_registration(command)
         body = command.manifest.encode()
         verify_files(self._kernel.objects, command.manifest.files, subject=command.model)
+        verify_named(self._kernel.objects, _objects_of(command.evidence))
         # The manifest is durable before the operation that names it.
         digest = self._kernel.objects.put_bytes(body)
         recorded = self._kernel.act(
@@ -119,6 +122,8 @@ class LocalRegistry:
         ).result()
         if recorded.operation is None:
             return self._registered_before(command.model, digest)
+        if not any(isinstance(c, VersionRegistered) for c in recorded.operation.changes):
+            return replace(_outcome(recorded.operation), digest=digest, already=True)
         number, _ = _subject(recorded.operation)
         return _outcome(
             recorded.operation,
@@ -321,6 +326,18 @@ class LocalRegistry:
         undo = f"lastgood mark {before} {quote(f'{name}/{number}')} --env {command.environment} --reason '...'"
         return replace(_outcome(recorded.operation, undo=undo), digest=found.version.digest)
 
+    def record_evidence(self, command: RecordEvidence, *, caller: Caller) -> Outcome:
+        if (known := self._known(caller, "record_evidence")) is not None:
+            return known
+        check_evidence(command.evidence)
+        if not command.evidence:
+            raise InvalidInput("There is no evidence to record")
+        verify_named(self._kernel.objects, _objects_of(command.evidence))
+        found = self._find(command.reference)
+        recorded = self._kernel.act(caller, lambda tx: decide_evidence(tx, command, found)).result()
+        assert recorded.operation is not None  # it always has changes
+        return replace(_outcome(recorded.operation), digest=found.version.digest)
+
     # --- history ----------------------------------------------------------------------------------
 
     def log(
@@ -449,8 +466,12 @@ def _subject(operation: Operation) -> tuple[VersionNumber | None, Digest | None]
                 return version, digest
             case RefMoved(after=after):
                 return after, None
-            case MarkSet(version=version):
+            case MarkSet(version=version) | EvidenceRecorded(version=version):
                 return version, None
             case _:
                 continue
     return None, None
+
+
+def _objects_of(evidence: Sequence[Evidence]) -> list[tuple[str, Digest]]:
+    return [(f"The object of {one.name}", one.object) for one in evidence if one.object]

@@ -3,12 +3,13 @@
 from lastgood.core.ids import VersionNumber
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Operation
-from lastgood.core.views import HoldView, ModelView, VersionView
+from lastgood.core.views import EvidenceView, HoldView, ModelView, VersionView
 from lastgood.engine.evidence import marks_on
 from lastgood.engine.settings import Settings
 from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
+from lastgood.store.evidence import evidence_of
 
 __all__ = ["model_views", "version_view", "version_views"]
 
@@ -66,6 +67,7 @@ def version_view(
         verified=row.digest is not None,
         marks=marks_on(connection, model, row.version, settings),
         holds=_holds(connection, model, row.version),
+        evidence=_evidence(connection, model, row.version),
         manifest=manifest,
     )
 
@@ -85,4 +87,24 @@ def _holds(
             since_ms=h.at_ms,
         )
         for h in held
+    )
+
+
+def _evidence(
+    connection: Connection, model: rows.ModelRow, version: VersionNumber
+) -> tuple[EvidenceView, ...]:
+    found = evidence_of(connection, model.id, version)
+    operations: dict[int, Operation] = log.by_seqs(connection, [row.seq for row in found])
+    return tuple(
+        EvidenceView(
+            name=row.evidence.name,
+            outcome=row.evidence.outcome,
+            summary=row.evidence.summary,
+            figures=row.evidence.figures,
+            object=row.evidence.object,
+            operation=operations[row.seq].id,
+            actor=row.actor,
+            at_ms=row.at_ms,
+        )
+        for row in found
     )

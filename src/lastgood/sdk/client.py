@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from lastgood import __version__
-from lastgood.core.commands import Caller, MarkVersion, Promote, Register, Rollback
+from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
 from lastgood.core.ids import Digest, Instant, ModelName, RefName, digest_of_hex
 from lastgood.core.manifest import Manifest, decode_manifest
 from lastgood.core.observations import GatewayReport
@@ -150,6 +150,9 @@ class RemoteRegistry:
 
     def mark(self, command: MarkVersion, *, caller: Caller) -> Outcome:
         return self._act("mark", command, caller)
+
+    def record_evidence(self, command: RecordEvidence, *, caller: Caller) -> Outcome:
+        return self._act("evidence", command, caller)
 
     # --- objects ----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from lastgood.core.changes import (
     Change,
     DescriptionSet,
+    EvidenceRecorded,
     HoldPlaced,
     HoldReleased,
     MarkSet,
@@ -27,8 +28,10 @@ from lastgood.core.operations import Operation
 from lastgood.core.stages import Stage
 from lastgood.errors import IntegrityFailure
 from lastgood.store.database import Connection
+from lastgood.store.evidence import record_evidence
 from lastgood.store.schema import (
     PROJECTIONS,
+    evidence,
     history,
     holds,
     marks,
@@ -115,8 +118,8 @@ _describe_version = Statement(
     .values(description=sa.bindparam("description_"), changed_ms=sa.bindparam("changed_ms_"))
 )
 # Deleting a model takes everything of it from view; history stays, because the log stays.
-_OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags)
-_OF_A_VERSION = (holds, marks, version_tags)
+_OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags, evidence)
+_OF_A_VERSION = (holds, marks, version_tags, evidence)
 
 
 def apply(tx: Connection, operation: Operation) -> None:
@@ -359,4 +362,5 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     MarkSet: _set_mark,
     TagSet: _set_tag,
     DescriptionSet: _describe,
+    EvidenceRecorded: record_evidence,
 }

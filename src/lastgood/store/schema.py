@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "1"
+PROJECTION_VERSION = "2"
 _projection = {"projection": True}
 
 models = Table(
@@ -209,6 +209,23 @@ version_tags = Table(
     _head(),
     PrimaryKeyConstraint("model_id", "version", "key"),
     Index("version_tags_by_value", "key", "head"),
+    info=_projection,
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("version", Big, nullable=False),
+    Column("name", _chars(100), nullable=False),
+    Column("outcome", _chars(8), nullable=False),
+    Column("summary", _text, nullable=False),
+    Column("figures", _text, nullable=False),  # canonical JSON object
+    Column("object", _chars(71)),
+    Column("seq", Big, nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    PrimaryKeyConstraint("model_id", "version", "name"),
     info=_projection,
 )
 

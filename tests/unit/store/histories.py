@@ -29,6 +29,7 @@ class History:
         verbs = [self._register] * 2
         if self.versions[model]:
             verbs += [self._promote] * 4 + [self._tag, self._mark, self._describe, self._delete]
+            verbs += [self._find_out]
         verbs += [self._drop] if self.random.random() < 0.1 else []
         verbs += [self._rename] if self.random.random() < 0.1 else []
         return model, tuple(self.random.choice(verbs)(model))
@@ -71,6 +72,17 @@ class History:
         return [
             c.MarkSet(
                 model=model, version=number, environment="production", before="none", after=after
+            )
+        ]
+
+    def _find_out(self, model):
+        return [
+            c.EvidenceRecorded(
+                model=model,
+                version=self._number(model),
+                name=self.random.choice(("load_test", "reproduced")),
+                outcome=self.random.choice(("pass", "fail", "unknown")),
+                figures={"seconds": 0.25, "n": "NaN"},
             )
         ]
 

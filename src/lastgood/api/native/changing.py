@@ -6,7 +6,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lastgood.api.native.replies import reply
-from lastgood.api.native.requests import Calling, MarkBody, PromoteBody, RegisterBody, RollbackBody
+from lastgood.api.native.requests import (
+    Calling,
+    MarkBody,
+    PromoteBody,
+    RecordEvidenceBody,
+    RegisterBody,
+    RollbackBody,
+)
 from lastgood.core.commands import MarkVersion, Promote, Register, Rollback
 from lastgood.core.ids import parse_model_name, parse_ref_name
 from lastgood.core.ports import Registry
@@ -48,6 +55,11 @@ def changing_routes(registry: Registry) -> APIRouter:
     def mark(command: MarkBody, caller: Calling) -> Response:
         """Judge a version in an environment."""
         return reply(registry.mark(_mark(command), caller=caller))
+
+    @routes.post("/evidence", response_model=Outcome)
+    def record_evidence(command: RecordEvidenceBody, caller: Calling) -> Response:
+        """Record what was found out about a version."""
+        return reply(registry.record_evidence(command, caller=caller))
 
     return routes
 

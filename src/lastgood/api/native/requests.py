@@ -13,7 +13,14 @@ from lastgood.core.ids import printable
 from lastgood.core.operations import Actor, Origin
 from lastgood.errors import TooLarge
 
-__all__ = ["Calling", "MarkBody", "PromoteBody", "RegisterBody", "RollbackBody"]
+__all__ = [
+    "Calling",
+    "MarkBody",
+    "PromoteBody",
+    "RecordEvidenceBody",
+    "RegisterBody",
+    "RollbackBody",
+]
 
 ANONYMOUS = "anonymous"
 IDEMPOTENCY_KEY_LENGTH_MAX = 200
@@ -24,6 +31,7 @@ PROGRAM_LENGTH_MAX = 200
 _STRICT = ConfigDict(extra="forbid")
 RegisterBody: Any = validated(commands.Register, config=_STRICT, frozen=True)
 PromoteBody: Any = validated(commands.Promote, config=_STRICT, frozen=True)
+RecordEvidenceBody: Any = validated(commands.RecordEvidence, config=_STRICT, frozen=True)
 RollbackBody: Any = validated(commands.Rollback, config=_STRICT, frozen=True)
 MarkBody: Any = validated(commands.MarkVersion, config=_STRICT, frozen=True)
 
