@@ -10,7 +10,9 @@
     │   ├── Held                                   a hold is on the version
     │   ├── Protected                              something still needs it
     │   ├── NothingGood                            no version ever proved good
-    │   └── Unverified                             an external version without a digest
+    │   ├── Unverified                             an external version without a digest
+    │   ├── Yanked                                 the version was withdrawn
+    │   └── Irreversible                           an operation that cannot be taken back (any more)
     ├── NotFound                       4     404
     ├── AlreadyExists                  5     409
     ├── Conflict                       5     409   the state moved since it was read
@@ -36,6 +38,7 @@ __all__ = [
     "InvalidInput",
     "InvalidName",
     "InvalidReference",
+    "Irreversible",
     "LastgoodError",
     "NotConverged",
     "NotFound",
@@ -50,6 +53,7 @@ __all__ = [
     "TooLarge",
     "TooSlow",
     "Unverified",
+    "Yanked",
     "error_class",
 ]
 
@@ -125,6 +129,17 @@ class NothingGood(Refused):
 
 class Unverified(Refused):
     """The version is external: it has no digest, so nothing can be promised about its bytes."""
+
+
+class Yanked(Refused):
+    """The version was withdrawn: nothing may be pointed at it."""
+
+
+class Irreversible(Refused):
+    """The operation cannot be taken back: by its nature, or because of what happened since."""
+
+    http_status = 409
+    mlflow_code = "RESOURCE_CONFLICT"
 
 
 class NotFound(LastgoodError):

@@ -60,7 +60,7 @@ def test_register_prints_version_operation_digest_and_undo(lastgood, model):
         "digest",
         "sha256:",
         "undo",
-        "lastgood mark yanked churn/1",
+        "lastgood yank churn/1",
         "lastgood promote",
     ):
         assert word in answer.out
@@ -281,7 +281,7 @@ def test_commands_to_copy_hold_names_that_a_shell_would_obey(lastgood, model):
     lastgood("init")
     name = "churn $(touch owned); é"
     first = lastgood("register", model, "--name", name, "--json").json
-    assert shlex.split(first["undo"])[3] == f"{name}/1"
+    assert shlex.split(first["undo"])[2] == f"{name}/1"
     outcome = lastgood("promote", f"{name}/1", "--to", "production", "--reason", "x", "--json").json
     assert lastgood(*shlex.split(outcome["undo"])[1:]).code == 0
     assert lastgood("show", name).code == 4

@@ -36,6 +36,9 @@ def promote(
     release_hold: Annotated[
         bool, typer.Option("--release-hold", help="Promote although the version is on hold there.")
     ] = False,
+    allow_yanked: Annotated[
+        bool, typer.Option("--allow-yanked", help="Promote although the version was yanked.")
+    ] = False,
     wait: Annotated[
         float | None,
         typer.Option(
@@ -49,7 +52,12 @@ def promote(
 ) -> int:
     """Point an environment at a version, as one recorded act. Gateways that follow it swap within moments."""
     session = Session.of(context)
-    command = Promote(reference=reference, to=parse_ref_name(to), release_hold=release_hold)
+    command = Promote(
+        reference=reference,
+        to=parse_ref_name(to),
+        release_hold=release_hold,
+        allow_yanked=allow_yanked,
+    )
     with session.registry() as registry:
         planned = plan_with_repeat(session, registry.plan_promote(command))
         if plan:

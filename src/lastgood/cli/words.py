@@ -6,12 +6,15 @@ from rich.text import Text
 
 from lastgood.cli.output import Output, clean, moment, span, styled, text
 from lastgood.core.ids import Digest, VersionNumber
-from lastgood.core.views import HoldView, LogEntry, MarkView, Plan
+from lastgood.core.references import ANY_ENVIRONMENT
+from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
 
 __all__ = [
+    "effects_block",
     "entry_block",
     "holds_text",
     "marks_text",
+    "model_plan_block",
     "number",
     "plan_block",
     "plan_details",
@@ -46,7 +49,7 @@ def marks_text(marks: Iterable[MarkView], *, because: bool = False) -> Text:
     return Text("\n" if because else ", ").join(
         text(
             styled(mark.value, _MARK_STYLE[mark.value]),
-            f" in {mark.environment}",
+            "" if mark.environment == ANY_ENVIRONMENT else f" in {mark.environment}",
             f": {mark.because}" if because and mark.because else "",
         )
         for mark in marks
@@ -89,6 +92,23 @@ def plan_block(plan: Plan, out: Output) -> None:
         out.indented("this is the state already: nothing would change")
     plan_details(plan, out)
     out.indented(styled("nothing was changed: this is the plan only", "dim"))
+
+
+def model_plan_block(plan: ModelPlan, out: Output) -> None:
+    """What restore, revert, undo or redo would do."""
+    out.line(styled(plan.model, "bold"), f": {plan.operation or 'before its first operation'}")
+    if plan.about:
+        out.indented(styled(plan.about, "dim"))
+    if plan.already:
+        out.indented("this is the state already: nothing would change")
+    effects_block(plan, out)
+    out.indented(styled("nothing was changed: this is the plan only", "dim"))
+
+
+def effects_block(plan: ModelPlan, out: Output) -> None:
+    """Each change of a plan."""
+    for effect in plan.effects:
+        out.indented("· ", styled(effect, "yellow") if effect.startswith("hold") else effect)
 
 
 def plan_details(plan: Plan, out: Output) -> None:

@@ -4,12 +4,24 @@ from dataclasses import dataclass, field
 
 from lastgood.core.changes import MarkValue
 from lastgood.core.evidence import Evidence
-from lastgood.core.ids import ModelName, RefName
+from lastgood.core.ids import ModelName, OperationId, RefName
 from lastgood.core.manifest import Manifest
+from lastgood.core.moments import Moment
 from lastgood.core.operations import Actor, Origin
 from lastgood.core.references import DEFAULT_ENVIRONMENT
 
-__all__ = ["Caller", "MarkVersion", "Promote", "RecordEvidence", "Register", "Rollback"]
+__all__ = [
+    "Caller",
+    "MarkVersion",
+    "Promote",
+    "RecordEvidence",
+    "Register",
+    "Restore",
+    "Revert",
+    "Rollback",
+    "Undo",
+    "Yank",
+]
 
 REASON_LENGTH_MAX = 4000
 
@@ -44,6 +56,8 @@ class Promote:
     to: RefName
     reason: str = ""
     release_hold: bool = False
+    allow_yanked: bool = False
+    """Promote although the version was yanked."""
     expect_head: int | None = None
     """The state the decision was made on (`Plan.head`); None: whatever it is."""
 
@@ -77,3 +91,46 @@ class RecordEvidence:
     reference: str
     evidence: tuple[Evidence, ...]
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yank:
+    """Withdraw a version: nothing is pointed at it any more, in one environment or (None) in all."""
+
+    reference: str
+    environment: RefName | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Point all refs of a model where they pointed at a moment."""
+
+    model: ModelName
+    at: Moment
+    reason: str = ""
+    release_hold: bool = False
+    expect_head: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revert:
+    """Take one operation back: put what it changed back to what it was before."""
+
+    operation: OperationId
+    """Its beginning is enough when it is unique."""
+    reason: str = ""
+    release_hold: bool = False
+    expect_head: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """Take back the caller's last operation that moved a ref, or (`redo`) the caller's last undo."""
+
+    model: ModelName | None = None
+    """None: of whichever model."""
+    redo: bool = False
+    reason: str = ""
+    release_hold: bool = False
+    expect_head: int | None = None

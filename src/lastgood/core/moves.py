@@ -6,14 +6,17 @@ from shlex import quote
 
 from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved, StageChanged
 from lastgood.core.ids import ModelName, RefName, VersionNumber
+from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
-from lastgood.errors import Held, InvalidInput
+from lastgood.errors import Held, InvalidInput, Yanked
 
 __all__ = [
     "HoldFact",
+    "MarkFact",
     "RefFact",
     "VersionFact",
     "check_hold",
+    "check_yanked",
     "leave_empty",
     "move_to",
     "roll_back",
@@ -48,6 +51,17 @@ class HoldFact:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class MarkFact:
+    """A person's judgement of a version in an environment, who it was and why."""
+
+    version: VersionNumber
+    environment: RefName
+    value: str
+    actor: str
+    reason: str
+
+
 def check_hold(
     model: ModelName, version: VersionNumber, environment: RefName, holds: Iterable[HoldFact]
 ) -> None:
@@ -62,6 +76,27 @@ def check_hold(
             raise Held(
                 f"{model}/{version} is on hold in {environment}, placed by {hold.actor}{why}",
                 hint=f"to promote it all the same: lastgood promote {quote(f'{model}/{version}')} --to {environment} --release-hold --reason '...'",
+            )
+
+
+def check_yanked(
+    model: ModelName, version: VersionNumber, environment: RefName, marks: Iterable[MarkFact]
+) -> None:
+    """Refuse to point an environment at a version that was yanked there, or everywhere.
+
+    Raises:
+        Yanked: names who withdrew it, why, and how to promote it all the same.
+    """
+    for mark in marks:
+        if (
+            mark.value == "yanked"
+            and mark.version == version
+            and mark.environment in {environment, ANY_ENVIRONMENT}
+        ):
+            why = f": {mark.reason}" if mark.reason else ""
+            raise Yanked(
+                f"{model}/{version} was yanked by {mark.actor}{why}",
+                hint=f"to promote it all the same: lastgood promote {quote(f'{model}/{version}')} --to {environment} --allow-yanked --reason '...'",
             )
 
 

@@ -44,6 +44,11 @@ OperationKind = Literal[
     "update_version",
     "delete_version",
     "record_evidence",
+    "restore",
+    "revert",
+    "undo",
+    "redo",
+    "yank",
 ]
 
 
@@ -77,7 +82,7 @@ class Act:
     """From -> to in words."""
     changes: tuple[Change, ...] = ()
     restores: OperationId | None = None
-    """For a rollback: the operation whose outcome is restored."""
+    """For a rollback or restore: the operation whose outcome is restored; for a revert, undo or redo: the one taken back."""
     idempotency_key: str = ""
 
 

@@ -10,6 +10,7 @@ from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence,
 from lastgood.core.ids import Digest, Instant, ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import GatewayReport
+from lastgood.core.ports_time import TimeTravel
 from lastgood.core.views import (
     DiffView,
     FsckReport,
@@ -65,7 +66,7 @@ class RegistryFeed(Protocol):
         ...
 
 
-class Registry(RegistryFeed, Protocol):
+class Registry(RegistryFeed, TimeTravel, Protocol):
     """Every verb of lastgood. All errors are of `lastgood.errors`; every method may raise ServerUnreachable."""
 
     def models(self) -> Sequence[ModelView]:

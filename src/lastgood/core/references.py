@@ -29,6 +29,7 @@ from lastgood.core.stages import ref_of_stage, stage_named
 from lastgood.errors import InvalidReference, LastgoodError
 
 __all__ = [
+    "ANY_ENVIRONMENT",
     "DEFAULT_ENVIRONMENT",
     "ByDigest",
     "ByNumber",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 DEFAULT_ENVIRONMENT = RefName("production")
+ANY_ENVIRONMENT = RefName("*")
+"""As the environment of a mark: all there are and all there will be. No ref can have that name."""
 REFERENCE_LENGTH_MAX = 2000
 STEPS_BACK_MAX = 10_000
 DIGEST_PREFIX_MIN = 4

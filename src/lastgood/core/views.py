@@ -27,6 +27,7 @@ __all__ = [
     "LiveView",
     "LogEntry",
     "MarkView",
+    "ModelPlan",
     "ModelView",
     "ObservedSlot",
     "Outcome",
@@ -150,6 +151,23 @@ class Plan:
     already: bool = False
     """Nothing to do: this is the state."""
     undo: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """What restore, revert, undo or redo would do to the refs and labels of a model."""
+
+    model: ModelName
+    head: int
+    """Pass it back as `expect_head`: the act is refused if the model changed meanwhile."""
+    effects: tuple[str, ...]
+    """Each change in words."""
+    operation: OperationId | None
+    """The operation taken back, or the one whose outcome is restored; None: before the first."""
+    about: str = ""
+    """That operation in words."""
+    already: bool = False
+    """Nothing to do: this is the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,12 @@ from lastgood.core.changes import (
     VersionDeleted,
 )
 from lastgood.core.ids import ModelName, RefName, printable
-from lastgood.core.moves import HoldFact, RefFact, VersionFact, check_hold, transition
+from lastgood.core.moves import RefFact, VersionFact, check_hold, check_yanked, transition
 from lastgood.core.operations import OperationKind
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
 from lastgood.engine.evidence import find_last_good
 from lastgood.engine.kernel import Decision
-from lastgood.engine.promote import describe
+from lastgood.engine.promote import describe, hold_facts, mark_facts
 from lastgood.engine.protection import protected_refs, why_protected
 from lastgood.engine.resolve import model_of, version_of
 from lastgood.engine.settings import Settings
@@ -179,7 +179,8 @@ def set_alias(tx: Connection, name: ModelName, alias: RefName, number: int) -> D
         return _nothing("set_alias", name)
     before = ref.version if ref else None
     if before != version.version:
-        check_hold(name, version.version, alias, _holds(tx, model.id))
+        check_hold(name, version.version, alias, hold_facts(tx, model.id))
+        check_yanked(name, version.version, alias, mark_facts(tx, model.id))
     change = RefMoved(model=name, ref=alias, before=before, after=version.version, alias=True)
     return Decision(
         kind="set_alias", model=name, changes=(change,), summary=f"alias {describe(change)}"
@@ -228,7 +229,8 @@ def transition_stage(
     if environment is not None and not any(
         ref.ref == environment and ref.version == version.version for ref in refs
     ):
-        check_hold(name, version.version, environment, _holds(tx, model.id))
+        check_hold(name, version.version, environment, hold_facts(tx, model.id))
+        check_yanked(name, version.version, environment, mark_facts(tx, model.id))
     labelled = rows.versions_in_stage(tx, model.id, to) if archive_existing else []
     changes = transition(
         name,
@@ -276,13 +278,6 @@ def _why_model_protected(tx: Connection, model: rows.ModelRow, settings: Setting
             f"{model.name}/{hold.version} is on hold in {hold.environment} (placed by {hold.actor})"
         )
     return ""
-
-
-def _holds(tx: Connection, model_id: int) -> list[HoldFact]:
-    return [
-        HoldFact(hold.version, hold.environment, hold.actor, hold.reason)
-        for hold in rows.holds_of(tx, model_id)
-    ]
 
 
 def _shown(text: str | None) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from lastgood.core.goodness import Candidate, Tenure, judge, last_good
 from lastgood.core.ids import GatewayId, Instant, RefName, VersionNumber
+from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.views import MarkView, ObservedSlot
 from lastgood.engine.settings import Settings
 from lastgood.store import observations
@@ -114,13 +115,20 @@ def find_last_good(
         tenures,
         current=current,
         rule=settings.rule_for(ref),
-        marks={
-            m.version: m.value for m in rows.marks_of(connection, model.id) if m.environment == ref
-        },
+        marks=_marks_in(connection, model.id, ref),
         held=[h.version for h in rows.holds_of(connection, model.id) if h.environment == ref],
         unavailable=unavailable,
     )
     return LastGood(candidate=candidate, passed_over=passed_over)
+
+
+def _marks_in(connection: Connection, model_id: int, ref: RefName) -> dict[VersionNumber, str]:
+    """A person's judgement per version there; what is yanked everywhere is yanked there."""
+    marks = rows.marks_of(connection, model_id)
+    return {
+        **{m.version: m.value for m in marks if m.environment == ref},
+        **{m.version: m.value for m in marks if m.environment == ANY_ENVIRONMENT},
+    }
 
 
 def marks_on(

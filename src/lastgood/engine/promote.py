@@ -3,20 +3,40 @@
 from dataclasses import dataclass, replace
 from shlex import quote
 
-from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved, StageChanged
+from lastgood.core.changes import (
+    Change,
+    DescriptionSet,
+    HoldPlaced,
+    HoldReleased,
+    MarkSet,
+    RefMoved,
+    StageChanged,
+    TagSet,
+)
 from lastgood.core.commands import Promote, Rollback
 from lastgood.core.goodness import Candidate
-from lastgood.core.ids import Digest, Instant, ModelName, OperationId, RefName, VersionNumber
+from lastgood.core.ids import (
+    Digest,
+    Instant,
+    ModelName,
+    OperationId,
+    RefName,
+    VersionNumber,
+    printable,
+)
 from lastgood.core.moves import (
     HoldFact,
+    MarkFact,
     RefFact,
     VersionFact,
     check_hold,
+    check_yanked,
     leave_empty,
     move_to,
     roll_back,
 )
 from lastgood.core.operations import stream_of
+from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.stages import stage_of_ref
 from lastgood.core.views import Plan
 from lastgood.engine.evidence import find_last_good
@@ -27,7 +47,16 @@ from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
-__all__ = ["EMPTY", "Planned", "describe", "plan_promote", "plan_rollback", "summary_of"]
+__all__ = [
+    "EMPTY",
+    "Planned",
+    "describe",
+    "hold_facts",
+    "mark_facts",
+    "plan_promote",
+    "plan_rollback",
+    "summary_of",
+]
 
 EMPTY = "none"
 """As `Rollback.to`: leave the environment without a version."""
@@ -71,6 +100,8 @@ def plan_promote(connection: Connection, command: Promote, *, now: Instant) -> P
         check_hold(name, number, command.to, state.holds)
     elif any(h.version == number and h.environment == command.to for h in state.holds):
         changes = (HoldReleased(model=name, version=number, environment=command.to), *changes)
+    if not command.allow_yanked:
+        check_yanked(name, number, command.to, mark_facts(connection, found.model.id))
     before = state.ref.version
     undo = (
         f"lastgood promote {quote(f'{name}/{before}')} --to {command.to} --reason '...'"
@@ -177,6 +208,22 @@ def _plan_empty(state: _State) -> Planned:
     return Planned(plan=plan, changes=changes, target_digest=None)
 
 
+def hold_facts(connection: Connection, model_id: int) -> tuple[HoldFact, ...]:
+    """All holds on versions of a model."""
+    return tuple(
+        HoldFact(h.version, h.environment, h.actor, h.reason)
+        for h in rows.holds_of(connection, model_id)
+    )
+
+
+def mark_facts(connection: Connection, model_id: int) -> tuple[MarkFact, ...]:
+    """What people think of the versions of a model."""
+    return tuple(
+        MarkFact(m.version, m.environment, m.value, m.actor, m.reason)
+        for m in rows.marks_of(connection, model_id)
+    )
+
+
 def _state(connection: Connection, model: rows.ModelRow, environment: RefName) -> _State:
     row = rows.ref_of(connection, model.id, environment)
     live = row.version if row else None
@@ -188,10 +235,7 @@ def _state(connection: Connection, model: rows.ModelRow, environment: RefName) -
         ref=RefFact(environment, live, alias=row.alias if row else False),
         digest=version.digest if version else None,
         labelled=tuple(_fact(v) for v in labelled),
-        holds=tuple(
-            HoldFact(h.version, h.environment, h.actor, h.reason)
-            for h in rows.holds_of(connection, model.id)
-        ),
+        holds=hold_facts(connection, model.id),
         head=log.head_of(connection, stream_of(model.name)),
     )
 
@@ -245,8 +289,8 @@ def _effects(changes: tuple[Change, ...]) -> tuple[str, ...]:
     return tuple(words for change in changes if (words := describe(change)))
 
 
-def describe(change: Change) -> str:
-    """A change of a ref, label or hold in words."""
+def describe(change: Change) -> str:  # noqa: PLR0911  # one case per kind of change
+    """A change of a ref, label, hold, judgement, tag or description in words."""
     match change:
         case RefMoved(ref=ref, before=before, after=after):
             return f"{ref}: {_number(before)} -> {_number(after)}"
@@ -256,8 +300,23 @@ def describe(change: Change) -> str:
             return f"hold on version {version} in {environment}"
         case HoldReleased(version=version, environment=environment):
             return f"hold on version {version} in {environment} released"
+        case MarkSet(version=version, environment=environment, before=old, after=new):
+            return f"mark of version {version} {_in(environment)}: {old} -> {new}"
+        case TagSet(version=subject, key=key, after=text):
+            value = "removed" if text is None else f"= {printable(text)}"
+            return f"tag {printable(key)}{_of(subject)} {value}"
+        case DescriptionSet(version=subject, after=text):
+            return f"description{_of(subject)}: {printable(text)}"
         case _:
             return ""
+
+
+def _in(environment: RefName) -> str:
+    return "everywhere" if environment == ANY_ENVIRONMENT else f"in {environment}"
+
+
+def _of(version: VersionNumber | None) -> str:
+    return "" if version is None else f" of version {version}"
 
 
 def _number(version: VersionNumber | None) -> str:

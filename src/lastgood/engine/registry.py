@@ -6,7 +6,7 @@ from dataclasses import replace
 from shlex import quote
 from typing import BinaryIO, TypeVar
 
-from lastgood.core.changes import Change, EvidenceRecorded, MarkSet, RefMoved, VersionRegistered
+from lastgood.core.changes import Change, MarkSet, VersionRegistered
 from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
 from lastgood.core.evidence import Evidence, check_evidence
 from lastgood.core.ids import (
@@ -14,13 +14,12 @@ from lastgood.core.ids import (
     Instant,
     ModelName,
     RefName,
-    VersionNumber,
     parse_digest,
     parse_ref_name,
 )
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
-from lastgood.core.operations import Operation, OperationKind, stream_of
+from lastgood.core.operations import OperationKind, stream_of
 from lastgood.core.views import (
     DiffView,
     FsckReport,
@@ -37,12 +36,14 @@ from lastgood.engine import history
 from lastgood.engine.diff import differences
 from lastgood.engine.findings import decide_evidence, verify_named
 from lastgood.engine.fsck import fsck
-from lastgood.engine.kernel import Decision, Kernel, check_repeated
+from lastgood.engine.kernel import Decision, Kernel
+from lastgood.engine.outcomes import known_outcome, outcome_of, subject_of
 from lastgood.engine.preflight import read_manifest, verify_files
 from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summary_of
 from lastgood.engine.register import check_registration, decide_register
 from lastgood.engine.resolve import Found, find, model_of
 from lastgood.engine.show import model_views, version_view, version_views
+from lastgood.engine.time_verbs import TimeVerbs
 from lastgood.errors import Conflict, IntegrityFailure, InvalidInput, TooLarge, Unverified
 from lastgood.store import log, observations
 from lastgood.store import registry as rows
@@ -55,7 +56,7 @@ WAIT_S_MAX = 60.0
 DIGESTS_MAX = 100_000
 
 
-class LocalRegistry:
+class LocalRegistry(TimeVerbs):
     """`core.ports.Registry` over a kernel. Safe to use from several threads."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -109,7 +110,7 @@ class LocalRegistry:
     # --- register ---------------------------------------------------------------------------------
 
     def register(self, command: Register, *, caller: Caller) -> Outcome:
-        if (known := self._known(caller, "register", command.model)) is not None:
+        if (known := known_outcome(self._kernel, caller, "register", command.model)) is not None:
             return known
         check_registration(command)
         body = command.manifest.encode()
@@ -123,24 +124,12 @@ class LocalRegistry:
         if recorded.operation is None:
             return self._registered_before(command.model, digest)
         if not any(isinstance(c, VersionRegistered) for c in recorded.operation.changes):
-            return replace(_outcome(recorded.operation), digest=digest, already=True)
-        number, _ = _subject(recorded.operation)
-        return _outcome(
+            return replace(outcome_of(recorded.operation), digest=digest, already=True)
+        number, _ = subject_of(recorded.operation)
+        return outcome_of(
             recorded.operation,
-            undo=f"lastgood mark yanked {quote(f'{command.model}/{number}')} --reason '...'",
+            undo=f"lastgood yank {quote(f'{command.model}/{number}')} --reason '...'",
         )
-
-    def _known(
-        self, caller: Caller, kind: OperationKind, model: ModelName | None = None
-    ) -> Outcome | None:
-        """What this idempotency key did before, if it did: then nothing is decided anew."""
-        if not caller.idempotency_key:
-            return None
-        operation = self._read(lambda c: log.by_idempotency_key(c, caller.idempotency_key))
-        if operation is None:
-            return None
-        check_repeated(operation, kind=kind, model=model)
-        return replace(_outcome(operation), already=True)
 
     def _registered_before(self, model: ModelName, digest: Digest) -> Outcome:
         def query(connection: Connection) -> Outcome:
@@ -167,7 +156,7 @@ class LocalRegistry:
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:
         parse_ref_name(command.to)
-        if (known := self._known(caller, "promote")) is not None:
+        if (known := known_outcome(self._kernel, caller, "promote")) is not None:
             return known
         planned = self._read(lambda c: plan_promote(c, command, now=self._now()))
         self._preflight(planned)
@@ -186,7 +175,7 @@ class LocalRegistry:
 
     def rollback(self, command: Rollback, *, caller: Caller) -> Outcome:
         parse_ref_name(command.environment)
-        if (known := self._known(caller, "rollback", command.model)) is not None:
+        if (known := known_outcome(self._kernel, caller, "rollback", command.model)) is not None:
             return known
         planned = self._plan_rollback(command)
         try:
@@ -266,7 +255,7 @@ class LocalRegistry:
         recorded = self._kernel.act(caller, decide).result()
         if recorded.operation is None:
             return self._already(plan)
-        return _outcome(recorded.operation, undo=plan.undo, notes=planned.notes, plan=plan)
+        return outcome_of(recorded.operation, undo=plan.undo, notes=planned.notes, plan=plan)
 
     def _already(self, plan: Plan) -> Outcome:
         where = f"{plan.model}@{plan.environment}"
@@ -288,7 +277,7 @@ class LocalRegistry:
 
     def mark(self, command: MarkVersion, *, caller: Caller) -> Outcome:
         parse_ref_name(command.environment)
-        if (known := self._known(caller, "mark")) is not None:
+        if (known := known_outcome(self._kernel, caller, "mark")) is not None:
             return known
         found = self._find(command.reference)
         name, number = found.model.name, found.version.version
@@ -324,10 +313,10 @@ class LocalRegistry:
             )
         before = next(c.before for c in recorded.operation.changes if isinstance(c, MarkSet))
         undo = f"lastgood mark {before} {quote(f'{name}/{number}')} --env {command.environment} --reason '...'"
-        return replace(_outcome(recorded.operation, undo=undo), digest=found.version.digest)
+        return replace(outcome_of(recorded.operation, undo=undo), digest=found.version.digest)
 
     def record_evidence(self, command: RecordEvidence, *, caller: Caller) -> Outcome:
-        if (known := self._known(caller, "record_evidence")) is not None:
+        if (known := known_outcome(self._kernel, caller, "record_evidence")) is not None:
             return known
         check_evidence(command.evidence)
         if not command.evidence:
@@ -336,7 +325,7 @@ class LocalRegistry:
         found = self._find(command.reference)
         recorded = self._kernel.act(caller, lambda tx: decide_evidence(tx, command, found)).result()
         assert recorded.operation is not None  # it always has changes
-        return replace(_outcome(recorded.operation), digest=found.version.digest)
+        return replace(outcome_of(recorded.operation), digest=found.version.digest)
 
     # --- history ----------------------------------------------------------------------------------
 
@@ -438,39 +427,6 @@ def _mark_before(tx: Connection, found: Found, environment: RefName) -> str:
         if mark.version == found.version.version and mark.environment == environment:
             return mark.value
     return "none"
-
-
-def _outcome(
-    operation: Operation, *, undo: str = "", notes: tuple[str, ...] = (), plan: Plan | None = None
-) -> Outcome:
-    version, digest = _subject(operation)
-    return Outcome(
-        operation=operation.id,
-        seq=operation.seq,
-        at_ms=operation.at_ms,
-        model=operation.model,
-        version=version,
-        digest=digest if digest is not None or plan is None else plan.after_digest,
-        summary=operation.summary,
-        undo=undo.replace("'...'", f"'undo {operation.id}'"),
-        notes=notes,
-        plan=plan,
-    )
-
-
-def _subject(operation: Operation) -> tuple[VersionNumber | None, Digest | None]:
-    """The version that an operation is about."""
-    for change in operation.changes:
-        match change:
-            case VersionRegistered(version=version, digest=digest):
-                return version, digest
-            case RefMoved(after=after):
-                return after, None
-            case MarkSet(version=version) | EvidenceRecorded(version=version):
-                return version, None
-            case _:
-                continue
-    return None, None
 
 
 def _objects_of(evidence: Sequence[Evidence]) -> list[tuple[str, Digest]]:

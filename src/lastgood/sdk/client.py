@@ -2,13 +2,10 @@
 
 import hashlib
 import socket
-import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, Self, TypeVar
-from urllib.parse import quote
+from typing import BinaryIO, Self
 
 import httpx
-import msgspec
 
 from lastgood import __version__
 from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
@@ -28,21 +25,20 @@ from lastgood.core.views import (
     VersionView,
     WhyView,
 )
-from lastgood.errors import IntegrityFailure, ServerUnreachable
+from lastgood.errors import IntegrityFailure
+from lastgood.sdk.calls import ACT_TIMEOUT_S, decode, part
+from lastgood.sdk.time_calls import TimeCalls
 from lastgood.sdk.transport import RETRY_DELAYS_S, Transport, unreachable
 
 __all__ = ["RemoteRegistry"]
 
-T = TypeVar("T")
-
 CHUNK_SIZE = 1 << 20
-ACT_TIMEOUT_S = 600.0  # a registry hashes every byte of a version before it promotes it
 FSCK_TIMEOUT_S = 6 * 3600.0
 WAIT_S_MAX = 60.0
 WAIT_MARGIN_S = 15.0
 
 
-class RemoteRegistry:
+class RemoteRegistry(TimeCalls):
     """A registry behind a URL. Safe to use from several threads; close it, or use it as a context manager.
 
     Acts are repeated a few times when the connection is lost, always with the same idempotency key, so
@@ -95,7 +91,7 @@ class RemoteRegistry:
         return self._get("models", list[ModelView])
 
     def versions(self, model: ModelName) -> Sequence[VersionView]:
-        return self._get(f"models/{_part(model)}/versions", list[VersionView])
+        return self._get(f"models/{part(model)}/versions", list[VersionView])
 
     def show(self, reference: str) -> VersionView:
         return self._get("show", VersionView, reference=reference)
@@ -123,13 +119,13 @@ class RemoteRegistry:
         return self._get("live", list[LiveView], model=model, at=at)
 
     def why(self, request_id: str) -> WhyView:
-        return self._get(f"why/{_part(request_id)}", WhyView)
+        return self._get(f"why/{part(request_id)}", WhyView)
 
     def diff(self, a: str, b: str) -> DiffView:
         return self._get("diff", DiffView, a=a, b=b)
 
     def fsck(self) -> FsckReport:
-        return _decode(self._http.call("POST", "fsck", answer_timeout_s=FSCK_TIMEOUT_S), FsckReport)
+        return decode(self._http.call("POST", "fsck", answer_timeout_s=FSCK_TIMEOUT_S), FsckReport)
 
     # --- change -----------------------------------------------------------------------------------
 
@@ -137,13 +133,13 @@ class RemoteRegistry:
         return self._act("register", command, caller)
 
     def plan_promote(self, command: Promote) -> Plan:
-        return _decode(self._http.call("POST", "promote/plan", body=command), Plan)
+        return decode(self._http.call("POST", "promote/plan", body=command), Plan)
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:
         return self._act("promote", command, caller)
 
     def plan_rollback(self, command: Rollback) -> Plan:
-        return _decode(self._http.call("POST", "rollback/plan", body=command), Plan)
+        return decode(self._http.call("POST", "rollback/plan", body=command), Plan)
 
     def rollback(self, command: Rollback, *, caller: Caller) -> Outcome:
         return self._act("rollback", command, caller)
@@ -158,7 +154,7 @@ class RemoteRegistry:
 
     def missing_objects(self, digests: Sequence[Digest]) -> Sequence[Digest]:
         body = {"digests": list(digests)}
-        return _decode(self._http.call("POST", "objects/missing", body=body), list[Digest])
+        return decode(self._http.call("POST", "objects/missing", body=body), list[Digest])
 
     def put_object(self, stream: BinaryIO, *, digest: Digest) -> None:
         repeatable = stream.seekable()
@@ -175,18 +171,18 @@ class RemoteRegistry:
         )
 
     def manifest(self, digest: Digest) -> Manifest:
-        body = self._http.call("GET", f"manifests/{_part(digest)}")
+        body = self._http.call("GET", f"manifests/{part(digest)}")
         if digest_of_hex(hashlib.sha256(body).hexdigest()) != digest:
             raise _arrived_damaged(digest)
         return decode_manifest(body, digest=digest)
 
     def read_object(self, digest: Digest) -> Iterator[bytes]:
-        response = self._http.stream(f"objects/{_part(digest)}")
+        response = self._http.stream(f"objects/{part(digest)}")
         try:
             yield from self._verified(response, digest)
         except httpx.HTTPError as error:
             # A registry that finds damage half-way can only break off; asked again, it says why.
-            self._get(f"objects/{_part(digest)}/check", dict[str, int])
+            self._get(f"objects/{part(digest)}/check", dict[str, int])
             raise unreachable(self.url, error) from error
         finally:
             response.close()
@@ -211,50 +207,14 @@ class RemoteRegistry:
         wait_s = min(max(wait_s, 0.0), WAIT_S_MAX)
         body = self._http.call(
             "GET",
-            f"target/{_part(model)}/{_part(ref)}",
+            f"target/{part(model)}/{part(ref)}",
             params={"after_seq": after_seq, "wait_s": wait_s},
             answer_timeout_s=wait_s + WAIT_MARGIN_S,
         )
-        return _decode(body, Target)
+        return decode(body, Target)
 
     def observe(self, report: GatewayReport) -> None:
         self._http.call("POST", "observations", body=report)
-
-    # ----------------------------------------------------------------------------------------------
-
-    def _get(self, path: str, answer: type[T], **params: Any) -> T:
-        return _decode(self._http.call("GET", path, params=params), answer)
-
-    def _act(self, path: str, command: object, caller: Caller) -> Outcome:
-        key = caller.idempotency_key or uuid.uuid4().hex
-        headers = {
-            "idempotency-key": key,
-            "x-lastgood-actor": quote(caller.actor.name),
-            "x-lastgood-host": quote(caller.origin.host),
-            **(
-                {"user-agent": quote(caller.origin.program, safe="/ ();,.+-_")}
-                if caller.origin.program
-                else {}
-            ),
-        }
-        body = self._http.call(
-            "POST", path, body=command, headers=headers, answer_timeout_s=ACT_TIMEOUT_S
-        )
-        return _decode(body, Outcome)
-
-
-def _part(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _decode(body: bytes, answer: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=answer)
-    except msgspec.MsgspecError as error:
-        raise ServerUnreachable(
-            f"The registry's answer cannot be read: {error}",
-            hint="do server and client have the same version?",
-        ) from error
 
 
 def _arrived_damaged(digest: Digest) -> IntegrityFailure:

@@ -32,15 +32,18 @@ from lastgood.store.statement import Statement
 __all__ = [
     "after",
     "append",
+    "by_id",
     "by_idempotency_key",
     "by_seqs",
     "creation_of",
     "decode_operation",
     "every",
     "head_of",
+    "models_of",
     "newest",
     "newest_ms",
     "page",
+    "seq_at",
     "verify_chain",
 ]
 
@@ -58,6 +61,20 @@ _head = Statement(
     )
 )
 _by_key = Statement(sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key")))
+_by_id = Statement(
+    sa.select(_o.body)
+    .where(_o.id >= sa.bindparam("from_"), _o.id < sa.bindparam("to_"))
+    .order_by(_o.id)
+    .limit(2)
+)
+_models_of = Statement(sa.select(history.c.model_id).where(history.c.seq == sa.bindparam("seq")))
+# Times never go back along the log, so the greatest time has the greatest position.
+_seq_at = Statement(
+    sa.select(_o.seq)
+    .where(_o.at_ms <= sa.bindparam("at"))
+    .order_by(_o.at_ms.desc(), _o.seq.desc())
+    .limit(1)
+)
 _after = Statement(
     sa.select(_o.seq, _o.id, _o.at_ms, _o.kind, _o.hash, _o.idempotency_key, _o.body)
     .where(_o.seq > sa.bindparam("after"))
@@ -146,6 +163,22 @@ def by_idempotency_key(connection: Connection, key: str) -> Operation | None:
     """The operation that this key already made, if it did."""
     body = _by_key.scalar(connection, {"key": key})
     return decode_operation(body) if body is not None else None
+
+
+def by_id(connection: Connection, prefix: str) -> list[Operation]:
+    """The operations whose id begins so, at most two: more than one means that more digits are needed."""
+    rows = _by_id.all(connection, {"from_": prefix, "to_": prefix + "g"})
+    return [decode_operation(row[0]) for row in rows]
+
+
+def models_of(connection: Connection, seq: int) -> list[int]:
+    """The models that an operation changed, also those deleted since."""
+    return [int(row[0]) for row in _models_of.all(connection, {"seq": seq})]
+
+
+def seq_at(connection: Connection, at: Instant) -> int:
+    """The position of the newest operation at that moment; 0: before the first."""
+    return int(_seq_at.scalar(connection, {"at": at}) or 0)
 
 
 def by_seqs(connection: Connection, seqs: Sequence[int]) -> dict[int, Operation]:

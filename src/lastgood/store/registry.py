@@ -36,9 +36,11 @@ __all__ = [
     "last_number",
     "latest_per_stage",
     "marks_of",
+    "model_by_id",
     "model_named",
     "model_named_alike",
     "move_at",
+    "move_up_to",
     "moves_of",
     "next_move",
     "ref_of",
@@ -146,6 +148,7 @@ _STAGE_AT = [column.name for column in _VERSION].index("stage")
 _REF = tuple(_r)
 
 _model_named = Statement(sa.select(*_MODEL).where(_m.name == sa.bindparam("name")))
+_model_by_id = Statement(sa.select(*_MODEL).where(_m.id == sa.bindparam("id")))
 _model_alike = Statement(sa.select(*_MODEL).where(_m.folded == sa.bindparam("folded")))
 _version_of = Statement(
     sa.select(*_VERSION).where(
@@ -209,6 +212,9 @@ _moves = sa.select(_w.seq, _w.before, _w.after, _w.at_ms).where(
 )
 _moves_of = Statement(_moves.order_by(_w.seq.desc()).limit(sa.bindparam("limit")))
 _move_at = Statement(_moves.where(_w.at_ms <= sa.bindparam("at")).order_by(_w.seq.desc()).limit(1))
+_move_up_to = Statement(
+    _moves.where(_w.seq <= sa.bindparam("seq")).order_by(_w.seq.desc()).limit(1)
+)
 _next_move = Statement(_moves.where(_w.seq > sa.bindparam("seq")).order_by(_w.seq).limit(1))
 _last_number = Statement(
     sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
@@ -252,6 +258,12 @@ def version_from(row: Sequence[Any]) -> VersionRow:
 def model_named(connection: Connection, name: str) -> ModelRow | None:
     """The model of that name."""
     row = _model_named.first(connection, {"name": name})
+    return ModelRow(*row) if row else None
+
+
+def model_by_id(connection: Connection, model_id: int) -> ModelRow | None:
+    """The model with that id; None: it was deleted."""
+    row = _model_by_id.first(connection, {"id": model_id})
     return ModelRow(*row) if row else None
 
 
@@ -355,6 +367,12 @@ def moves_of(
 def move_at(connection: Connection, model_id: int, ref: str, at: Instant) -> MoveRow | None:
     """The move in force at that moment."""
     row = _move_at.first(connection, {"model_id": model_id, "ref": ref, "at": at})
+    return MoveRow(*row) if row else None
+
+
+def move_up_to(connection: Connection, model_id: int, ref: str, seq: int) -> MoveRow | None:
+    """The move in force at the end of operation `seq`."""
+    row = _move_up_to.first(connection, {"model_id": model_id, "ref": ref, "seq": seq})
     return MoveRow(*row) if row else None
 
 

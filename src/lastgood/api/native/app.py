@@ -11,6 +11,7 @@ from lastgood.api.native.following import following_routes
 from lastgood.api.native.reading import reading_routes
 from lastgood.api.native.replies import ERROR_RESPONSES, install_error_handlers
 from lastgood.api.native.streaming import streaming_routes
+from lastgood.api.native.taking_back import time_routes
 from lastgood.core.ports import Registry
 from lastgood.engine.bell import Bell
 
@@ -64,6 +65,7 @@ def create_native_app(services: NativeServices) -> FastAPI:
     for part in (
         reading_routes(registry),
         changing_routes(registry),
+        time_routes(registry),
         streaming_routes(registry),
         following_routes(registry, services.kernel.bell),
     ):

@@ -19,7 +19,11 @@ __all__ = [
     "PromoteBody",
     "RecordEvidenceBody",
     "RegisterBody",
+    "RestoreBody",
+    "RevertBody",
     "RollbackBody",
+    "UndoBody",
+    "YankBody",
 ]
 
 ANONYMOUS = "anonymous"
@@ -34,6 +38,10 @@ PromoteBody: Any = validated(commands.Promote, config=_STRICT, frozen=True)
 RecordEvidenceBody: Any = validated(commands.RecordEvidence, config=_STRICT, frozen=True)
 RollbackBody: Any = validated(commands.Rollback, config=_STRICT, frozen=True)
 MarkBody: Any = validated(commands.MarkVersion, config=_STRICT, frozen=True)
+RestoreBody: Any = validated(commands.Restore, config=_STRICT, frozen=True)
+RevertBody: Any = validated(commands.Revert, config=_STRICT, frozen=True)
+UndoBody: Any = validated(commands.Undo, config=_STRICT, frozen=True)
+YankBody: Any = validated(commands.Yank, config=_STRICT, frozen=True)
 
 
 def caller_of(request: Request) -> Caller:

@@ -1,0 +1,242 @@
+"""Restore, revert, undo and redo: from the log and the state as it is to a plan with its changes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from shlex import quote
+
+from lastgood.core.changes import Change, HoldReleased, RefMoved
+from lastgood.core.commands import Caller, Restore, Revert, Undo
+from lastgood.core.ids import Digest, ModelName, OperationId, RefName, VersionNumber
+from lastgood.core.moments import Moment, parse_operation_id
+from lastgood.core.moves import RefFact, check_hold, check_yanked
+from lastgood.core.operations import Operation, OperationKind, stream_of
+from lastgood.core.undoing import State, Thing, restored, reverted, things_of, to_redo, to_undo
+from lastgood.core.views import ModelPlan
+from lastgood.engine.promote import describe, hold_facts, mark_facts
+from lastgood.engine.resolve import model_of
+from lastgood.errors import InvalidReference, Irreversible, NotFound, Unverified
+from lastgood.store import log
+from lastgood.store import registry as rows
+from lastgood.store.database import Connection
+
+__all__ = ["PlannedMoves", "operation_named", "plan_restore", "plan_revert", "plan_undo", "seq_of"]
+
+LOOKED_BACK_MAX = 10_000  # operations among which a caller's own are looked for
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMoves:
+    """A plan with the changes that carry it out."""
+
+    kind: OperationKind
+    plan: ModelPlan
+    changes: tuple[Change, ...]
+    targets: tuple[tuple[VersionNumber, Digest], ...]
+    """The versions that refs will point to, whose bytes must be right."""
+
+
+def operation_named(connection: Connection, name: OperationId) -> Operation:
+    """The operation whose id begins so.
+
+    Raises:
+        NotFound: there is none. InvalidReference: there are several.
+    """
+    found = log.by_id(connection, parse_operation_id(name))
+    if not found:
+        raise NotFound(f"There is no operation {name}", hint="lastgood log shows them")
+    if len(found) > 1:
+        raise InvalidReference(f"{name} fits several operations", hint="give more digits")
+    return found[0]
+
+
+def seq_of(connection: Connection, moment: Moment) -> int:
+    """The position of the last operation up to a moment; 0: before the first. Raises NotFound."""
+    if isinstance(moment, int):
+        return log.seq_at(connection, moment)
+    return operation_named(connection, moment).seq
+
+
+def plan_restore(connection: Connection, command: Restore) -> PlannedMoves:
+    """What restoring would do.
+
+    Raises:
+        NotFound: no such model, operation or version. Irreversible: the model did not exist then.
+        Held, Yanked, Unverified: of a version that a ref would point to.
+    """
+    model = model_of(connection, command.model)
+    seq = seq_of(connection, command.at)
+    if seq < model.id:
+        raise Irreversible(
+            f"{model.name} did not exist yet at that moment",
+            hint=f"lastgood log {quote(model.name)} shows when it was made",
+        )
+    refs = {r.ref: r for r in rows.refs_of(connection, model.id)}
+    moves = {name: rows.move_up_to(connection, model.id, name, seq) for name in refs}
+    changes = restored(
+        model.name,
+        wanted={name: move.after for name, move in moves.items() if move is not None},
+        refs={name: RefFact(name, r.version, r.alias) for name, r in refs.items()},
+        stages={v.version: v.stage for v in rows.versions_of(connection, model.id)},
+    )
+    then = log.by_seqs(connection, [seq]).get(seq)
+    return _planned(
+        connection, "restore", model, changes, about=then, release_hold=command.release_hold
+    )
+
+
+def plan_revert(connection: Connection, command: Revert) -> PlannedMoves:
+    """What taking an operation back would do.
+
+    Raises:
+        NotFound, InvalidReference: the operation. Irreversible: as `core.undoing.reverted`.
+        Held, Yanked, Unverified: of a version that a ref would point to.
+    """
+    operation = operation_named(connection, command.operation)
+    return _take_back(connection, "revert", operation, release_hold=command.release_hold)
+
+
+def plan_undo(connection: Connection, command: Undo, *, caller: Caller) -> PlannedMoves:
+    """What undo or redo would do for this caller.
+
+    Raises:
+        NotFound: there is nothing to undo or redo. Otherwise as `plan_revert`.
+    """
+    model = model_of(connection, command.model).name if command.model is not None else None
+    own = _own_operations(connection, caller.actor.name, model)
+    chosen = to_redo(own) if command.redo else to_undo(own)
+    if chosen is None:
+        where = f" of {model}" if model is not None else ""
+        what = "undo to take back" if command.redo else "operation that moved a ref"
+        raise NotFound(
+            f"{caller.actor.name} has no {what} here{where}",
+            hint="any operation can be taken back by name: lastgood revert OPERATION",
+        )
+    kind: OperationKind = "redo" if command.redo else "undo"
+    return _take_back(connection, kind, chosen, release_hold=command.release_hold)
+
+
+def _own_operations(
+    connection: Connection, actor: str, model: ModelName | None
+) -> Iterator[Operation]:
+    before: int | None = None
+    for _ in range(LOOKED_BACK_MAX // _PAGE):
+        page = log.page(connection, model=model, limit=_PAGE, before_seq=before)
+        yield from (operation for operation in page if operation.actor.name == actor)
+        if len(page) < _PAGE:
+            return
+        before = page[-1].seq
+
+
+def _take_back(
+    connection: Connection, kind: OperationKind, operation: Operation, *, release_hold: bool
+) -> PlannedMoves:
+    model = _model_changed(connection, operation)
+    versions = rows.versions_of(connection, model.id)
+    changes = reverted(
+        operation,
+        model=model.name,
+        state=_state(connection, model, things_of(operation), versions),
+        versions={v.version for v in versions},
+    )
+    return _planned(connection, kind, model, changes, about=operation, release_hold=release_hold)
+
+
+def _model_changed(connection: Connection, operation: Operation) -> rows.ModelRow:
+    for model_id in log.models_of(connection, operation.seq):
+        if (model := rows.model_by_id(connection, model_id)) is not None:
+            return model
+    raise Irreversible(f"{operation.id} cannot be taken back: {operation.model} was deleted since")
+
+
+def _state(
+    connection: Connection,
+    model: rows.ModelRow,
+    things: tuple[Thing, ...],
+    versions: list[rows.VersionRow],
+) -> State:
+    by_number = {v.version: v for v in versions}
+    held = {(h.environment, h.version) for h in rows.holds_of(connection, model.id)}
+    marks = {(m.environment, m.version): m.value for m in rows.marks_of(connection, model.id)}
+
+    def now(thing: Thing) -> object:
+        row = by_number.get(thing.version) if thing.version is not None else None
+        match thing.kind:
+            case "ref":
+                ref = rows.ref_of(connection, model.id, thing.name)
+                return ref.version if ref else None
+            case "stage":
+                return row.stage if row else None
+            case "hold":
+                return (thing.name, thing.version) in held
+            case "mark":
+                return marks.get((RefName(thing.name), row.version), "none") if row else None
+            case "tag":
+                tags = (
+                    rows.tags_of_model(connection, model.id)
+                    if thing.version is None
+                    else rows.tags_of_version(connection, model.id, thing.version)
+                )
+                return tags.get(thing.name)
+            case "description":
+                return model.description if thing.version is None else row and row.description
+
+    return {thing: now(thing) for thing in things}
+
+
+def _planned(
+    connection: Connection,
+    kind: OperationKind,
+    model: rows.ModelRow,
+    changes: tuple[Change, ...],
+    *,
+    about: Operation | None,
+    release_hold: bool,
+) -> PlannedMoves:
+    targets, released = _targets(connection, model, changes, release_hold=release_hold)
+    changes = (*released, *changes)
+    return PlannedMoves(
+        kind=kind,
+        plan=ModelPlan(
+            model=model.name,
+            head=log.head_of(connection, stream_of(model.name)),
+            effects=tuple(words for change in changes if (words := describe(change))),
+            operation=about.id if about else None,
+            about=about.summary if about else "",
+            already=not changes,
+        ),
+        changes=changes,
+        targets=targets,
+    )
+
+
+def _targets(
+    connection: Connection,
+    model: rows.ModelRow,
+    changes: tuple[Change, ...],
+    *,
+    release_hold: bool,
+) -> tuple[tuple[tuple[VersionNumber, Digest], ...], tuple[HoldReleased, ...]]:
+    """The versions that refs will point to, checked as a promotion checks them; and holds to release."""
+    holds, marks = hold_facts(connection, model.id), mark_facts(connection, model.id)
+    freed = {(c.version, c.environment) for c in changes if isinstance(c, HoldReleased)}
+    targets: dict[VersionNumber, Digest] = {}
+    released: list[HoldReleased] = []
+    for change in changes:
+        if not isinstance(change, RefMoved) or change.after in {None, change.before}:
+            continue
+        number, where = VersionNumber(change.after or 0), change.ref
+        check_yanked(model.name, number, where, marks)
+        if (number, where) not in freed:
+            if not release_hold:
+                check_hold(model.name, number, where, holds)
+            elif any(h.version == number and h.environment == where for h in holds):
+                released.append(HoldReleased(model=model.name, version=number, environment=where))
+        row = rows.version_of(connection, model.id, number)
+        if row is None or row.digest is None:
+            raise Unverified(
+                f"{model.name}/{number} is external: nothing can be promised about its bytes",
+                hint="move the ref through MLflow, which does not check them",
+            )
+        targets[number] = row.digest
+    return tuple(targets.items()), tuple(released)
