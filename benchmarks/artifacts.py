@@ -94,7 +94,7 @@ def put_large(server: Server, path: str, file: Path) -> float:
     )
     with file.open("rb") as data:
         client.socket.sendfile(data)
-    status, answer = client._answer()
+    status, answer = client.answer()
     if status != 200:
         raise RuntimeError(f"PUT {path}: {status} {answer[:300]!r}")
     return time.monotonic() - began
@@ -106,7 +106,7 @@ def get_large(server: Server, path: str, target: Path, size: int) -> float:
     client.socket.sendall(f"GET {FILES}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head:
-        head += client._receive()
+        head += client.receive()
     rest = head.partition(b"\r\n\r\n")[2]
     buffer, got = bytearray(CHUNK), len(rest)
     with target.open("wb") as out:
@@ -171,7 +171,7 @@ def put_small(client: Client, path: str, data: bytes) -> None:
         f"Content-Length: {len(data)}\r\n\r\n".encode()
         + data
     )
-    status, answer = client._answer()
+    status, answer = client.answer()
     if status != 200:
         raise RuntimeError(f"PUT {path}: {status} {answer[:300]!r}")
 
@@ -320,7 +320,7 @@ def main() -> None:
         folder = Path(name)
         ports = free_port(), free_port()
         ours = stack.enter_context(
-            running("lastgood", lastgood_command(folder, ports[1]), ports[1], folder)
+            running("lastgood", lastgood_command(folder, ports[1], ""), ports[1], folder)
         )
         report["large"] = measure_large(ours, folder, options)
         peer = stack.enter_context(

@@ -82,26 +82,26 @@ class Client:
                     f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n{data}"
                 ).encode()
             )
-        return self._answer()
+        return self.answer()
 
-    def _answer(self) -> tuple[int, bytes]:
-        buffer = self._receive()
+    def answer(self) -> tuple[int, bytes]:
+        buffer = self.receive()
         while (end := buffer.find(b"\r\n\r\n")) < 0:
-            buffer += self._receive()
+            buffer += self.receive()
         head, rest = buffer[:end].lower(), buffer[end + 4 :]
         status, at = int(head[9:12]), head.find(b"content-length:")
         if at >= 0:
             length = int(head[at + 15 :].partition(b"\r")[0])
             while len(rest) < length:
-                rest += self._receive()
+                rest += self.receive()
             return status, rest
         if b"chunked" not in head:
             return status, rest
         while not rest.endswith(b"0\r\n\r\n"):
-            rest += self._receive()
+            rest += self.receive()
         return status, b"".join(re.split(rb"(?:^|\r\n)[0-9a-fA-F]+\r\n", rest))
 
-    def _receive(self) -> bytes:
+    def receive(self) -> bytes:
         chunk = self.socket.recv(262_144)
         if not chunk:
             raise ConnectionError("the server closed the connection")
