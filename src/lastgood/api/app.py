@@ -186,7 +186,7 @@ class App:
         try:
             if endpoint.streams:
                 return await self._ask(endpoint, request)
-            if scope["method"] == "GET":
+            if not _has_body(request):
                 return await self._in_turn(endpoint, request)
             check_json(scope["method"], request.headers)
             with request.room:
@@ -229,6 +229,11 @@ def _failure(error: Exception, scope: Scope) -> Response:
     if isinstance(error, LastgoodError) and error.http_status != 500:
         return error_reply(error)
     return internal_error(error, scope["method"], scope["path"])
+
+
+def _has_body(request: MlflowRequest) -> bool:
+    # MLflow also takes the arguments of a GET from a body, as some scripts with curl send them.
+    return request.method != "GET" or request.headers.get(b"content-length", b"0") != b"0"
 
 
 def _is_native(path: str) -> bool:

@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     r"""
       (?P<space>\s+)
     | (?P<string>'(?:[^']|'')*')
-    | (?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
+    | (?P<number>-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
     | (?P<name>(?:"[^"]*"|`[^`]*`|[\w/-]+)(?:\.(?:"[^"]*"|`[^`]*`|[\w/-]+))*)
     | (?P<operator>!=|<=|>=|<>|[=<>])
     | (?P<mark>[(),;])
@@ -199,7 +199,7 @@ def _quoted(token: _Token) -> str | None:
 
 
 def _number(text: str) -> float:
-    if re.fullmatch(r"[-+]?\d{1,18}", text):
+    if re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
     return float(text)
 

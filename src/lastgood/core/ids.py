@@ -18,6 +18,7 @@ __all__ = [
     "VersionNumber",
     "digest_of_hex",
     "hex_of",
+    "is_reserved_ref",
     "parse_digest",
     "parse_model_name",
     "parse_ref_name",
@@ -64,7 +65,9 @@ def parse_model_name(text: str) -> ModelName:
         InvalidName: blank, too long, with ``/`` or ``:``, not path-normal, or with control characters.
     """
     if not text.strip():
-        raise InvalidName("Registered model name cannot be empty", hint="give the model a name")
+        raise InvalidName(
+            "Missing value for required parameter 'name'", hint="give the model a name"
+        )
     shown = printable(text)
     if len(text) > MODEL_NAME_LENGTH_MAX:
         raise InvalidName(
@@ -99,12 +102,17 @@ def parse_ref_name(text: str) -> RefName:
             f"Invalid alias name: '{shown}'. Only word characters and '-' may be used",
             hint="for example: champion, production, eu-west",
         )
-    if text.lower() == "latest" or _MLFLOW_VERSION_ALIAS.match(text):
+    if is_reserved_ref(text):
         raise InvalidName(
             f"Invalid alias name: '{shown}' is reserved, because it reads like a version",
             hint="choose another name",
         )
     return RefName(text)
+
+
+def is_reserved_ref(text: str) -> bool:
+    """Whether it reads like a version, so that no ref can have the name."""
+    return text.lower() == "latest" or _MLFLOW_VERSION_ALIAS.match(text) is not None
 
 
 def parse_version_number(text: str | int) -> VersionNumber:

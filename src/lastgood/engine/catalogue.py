@@ -16,6 +16,7 @@ from lastgood.core.ids import (
     RefName,
     VersionNumber,
     hex_of,
+    is_reserved_ref,
     parse_model_name,
     parse_ref_name,
     printable,
@@ -35,7 +36,8 @@ from lastgood.engine.register_source import (
     decide_version,
     prepare_version,
 )
-from lastgood.engine.resolve import model_of, version_of
+from lastgood.engine.resolve import model_of, numbered
+from lastgood.engine.tracking.limits import check_name
 from lastgood.engine.tracking.pages import decode_token, encode_token
 from lastgood.errors import InvalidInput
 from lastgood.store import registry as rows
@@ -113,7 +115,7 @@ class Catalogue:
         """Make a model without versions. Raises InvalidName, AlreadyExists, TooLarge."""
         parsed = parse_model_name(name)
         check_description(description)
-        check_tags(dict(tags))
+        _check_tags(tags)
         return self._act(
             caller, lambda tx: acts.create_model(tx, parsed, description=description, tags=tags)
         )
@@ -134,7 +136,7 @@ class Catalogue:
     ) -> Future[Recorded]:
         """Set a tag of the model, or remove it with None. Raises NotFound, TooLarge."""
         parsed = parse_model_name(name)
-        check_tags({key: value or ""})
+        _check_tags({key: value or ""})
         return self._act(caller, lambda tx: acts.tag_model(tx, parsed, key, value))
 
     def delete_model(self, name: str, *, caller: Caller) -> Future[Recorded]:
@@ -159,9 +161,8 @@ class Catalogue:
         """One version. Raises NotFound."""
 
         def query(connection: Connection) -> VersionEntry:
-            model = model_of(connection, parse_model_name(name))
-            version = version_of(connection, model, number)
-            return version_entries(connection, [(model.name, version)])[0]
+            found = numbered(connection, parse_model_name(name), number)
+            return version_entries(connection, [(found.model.name, found.version)])[0]
 
         return self._database.read(query)
 
@@ -173,7 +174,7 @@ class Catalogue:
         """
         parsed = parse_model_name(name)
         latest = alias.lower() == LATEST
-        ref = LATEST if latest else parse_ref_name(alias)
+        ref = _alias_sought(alias)
 
         def query(connection: Connection) -> VersionEntry:
             if not latest and (found := aliased_version(connection, parsed, ref)):
@@ -193,9 +194,7 @@ class Catalogue:
 
     def download_uri(self, name: str, number: VersionNumber) -> str:
         """Where a client finds the version's bytes. Raises NotFound."""
-        row = self._database.read(
-            lambda c: version_of(c, model_of(c, parse_model_name(name)), number)
-        )
+        row = self._database.read(lambda c: numbered(c, parse_model_name(name), number)).version
         return f"mlflow-artifacts:/sha256/{hex_of(row.digest)}" if row.digest else row.artifact_uri
 
     def search_versions(self, query: CatalogueQuery) -> CataloguePage[VersionEntry]:
@@ -211,6 +210,7 @@ class Catalogue:
             NotFound: the model or the source does not exist. InvalidInput: the source is not allowed.
             IntegrityFailure: a file that has to be read is damaged.
         """
+        _check_tags(new.tags)
         return prepare_version(self._kernel, self._artifacts, new, program=program)
 
     def register_version(self, prepared: PreparedVersion, *, caller: Caller) -> Future[Recorded]:
@@ -233,7 +233,7 @@ class Catalogue:
     ) -> Future[Recorded]:
         """Set a tag of a version, or remove it with None. Raises NotFound, TooLarge."""
         parsed = parse_model_name(name)
-        check_tags({key: value or ""})
+        _check_tags({key: value or ""})
         return self._act(caller, lambda tx: acts.tag_version(tx, parsed, number, key, value))
 
     def delete_version(
@@ -263,9 +263,7 @@ class Catalogue:
         Raises:
             NotFound. IntegrityFailure: a file is missing or damaged; the message names it.
         """
-        row = self._database.read(
-            lambda c: version_of(c, model_of(c, parse_model_name(name)), number)
-        )
+        row = self._database.read(lambda c: numbered(c, parse_model_name(name), number)).version
         if row.digest is not None:
             manifest = read_manifest(self._kernel.objects, row.digest)
             verify_files(self._kernel.objects, manifest.files, subject=f"{name}/{number}")
@@ -297,13 +295,24 @@ class Catalogue:
 
     def delete_alias(self, name: str, alias: str, *, caller: Caller) -> Future[Recorded]:
         """Remove an alias; none of that name is no error. Raises InvalidName, NotFound."""
-        model, ref = parse_model_name(name), parse_ref_name(alias)
+        model, ref = parse_model_name(name), _alias_sought(alias)
         return self._act(caller, lambda tx: acts.delete_alias(tx, model, ref))
 
     def _act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> Future[Recorded]:
         if not caller.actor.name:
             caller = replace(caller, actor=Actor(name=DEFAULT_ACTOR))
         return self._kernel.act(caller, decide)
+
+
+def _alias_sought(alias: str) -> RefName:
+    """An alias that a client asks for or removes: a name that none can have is simply not there."""
+    return RefName(alias) if is_reserved_ref(alias) else parse_ref_name(alias)
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    for key in tags:
+        check_name(key, parameter="key")
+    check_tags(dict(tags))
 
 
 def _paging(query: CatalogueQuery, kind: str) -> tuple[CataloguePaging, Sequence[object]]:

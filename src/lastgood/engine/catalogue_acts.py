@@ -23,7 +23,7 @@ from lastgood.engine.evidence import find_last_good
 from lastgood.engine.kernel import Decision
 from lastgood.engine.promote import describe, hold_facts, mark_facts
 from lastgood.engine.protection import protected_refs, why_protected
-from lastgood.engine.resolve import model_of, version_of
+from lastgood.engine.resolve import model_of, numbered
 from lastgood.engine.settings import Settings
 from lastgood.errors import AlreadyExists, Protected
 from lastgood.store import registry as rows
@@ -118,7 +118,7 @@ def tag_model(tx: Connection, name: ModelName, key: str, value: str | None) -> D
 
 def describe_version(tx: Connection, name: ModelName, number: int, text: str) -> Decision:
     """The description of a version. Raises NotFound."""
-    version = version_of(tx, model_of(tx, name), number)
+    version = numbered(tx, name, number).version
     if version.description == text:
         return _nothing("update_version", name)
     change = DescriptionSet(
@@ -136,8 +136,8 @@ def tag_version(
     tx: Connection, name: ModelName, number: int, key: str, value: str | None
 ) -> Decision:
     """A tag of a version; None removes it. Raises NotFound."""
-    model = model_of(tx, name)
-    version = version_of(tx, model, number)
+    found = numbered(tx, name, number)
+    model, version = found.model, found.version
     before = rows.tags_of_version(tx, model.id, number).get(key)
     if before == value:
         return _nothing("update_version", name)
@@ -151,8 +151,8 @@ def tag_version(
 
 def delete_version(tx: Connection, name: ModelName, number: int, settings: Settings) -> Decision:
     """The version is gone from view; refs that still name it are unset. Raises NotFound, Protected."""
-    model = model_of(tx, name)
-    version = version_of(tx, model, number)
+    found = numbered(tx, name, number)
+    model, version = found.model, found.version
     if why := why_protected(tx, model, version.version, settings):
         raise Protected(
             f"Model Version (name={name}, version={number}) cannot be deleted: {why}",
@@ -172,8 +172,8 @@ def delete_version(tx: Connection, name: ModelName, number: int, settings: Setti
 
 def set_alias(tx: Connection, name: ModelName, alias: RefName, number: int) -> Decision:
     """The ref of that name points at the version. Raises NotFound, Held."""
-    model = model_of(tx, name)
-    version = version_of(tx, model, number)
+    found = numbered(tx, name, number)
+    model, version = found.model, found.version
     ref = rows.ref_of(tx, model.id, alias)
     if ref is not None and ref.alias and ref.version == version.version:
         return _nothing("set_alias", name)
@@ -222,8 +222,8 @@ def transition_stage(
     Raises:
         NotFound, Held. InvalidInput: archiving others with a stage that is not active.
     """
-    model = model_of(tx, name)
-    version = version_of(tx, model, number)
+    found = numbered(tx, name, number)
+    model, version = found.model, found.version
     refs = rows.refs_of(tx, model.id)
     environment = ref_of_stage(to)
     if environment is not None and not any(

@@ -11,6 +11,7 @@ from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.register import check_description, check_tags, next_number
 from lastgood.engine.resolve import model_of
 from lastgood.engine.sources import Resolved, SourceClaim, resolve_source
+from lastgood.engine.tracking.logged_models import note_version
 from lastgood.errors import TooLarge
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
@@ -93,6 +94,8 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
     new, source = prepared.new, prepared.source
     model = model_of(tx, new.model)
     number = next_number(tx, model.name)
+    if source.logged_model_id:
+        note_version(tx, source.logged_model_id, model.name, number)
     registered = VersionRegistered(
         model=model.name,
         version=number,

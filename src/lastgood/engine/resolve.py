@@ -9,7 +9,7 @@ from lastgood.errors import InvalidReference, NotFound
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
-__all__ = ["Found", "find", "model_of", "version_of"]
+__all__ = ["Found", "find", "model_of", "numbered", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,21 @@ def version_of(connection: Connection, model: rows.ModelRow, number: int) -> row
             hint=f"lastgood list {quote(model.name)} shows its versions",
         )
     return version
+
+
+def numbered(connection: Connection, name: str, number: int) -> Found:
+    """The version of that number of the model of that name, in MLflow's words.
+
+    Raises:
+        NotFound: there is none; for MLflow also where there is no such model.
+    """
+    model = rows.model_named(connection, name)
+    if model is None:
+        raise NotFound(
+            f"Model Version (name={printable(name)}, version={number}) not found",
+            hint=f"there is no model {printable(name)}",
+        )
+    return Found(model, version_of(connection, model, number))
 
 
 def find(connection: Connection, reference: str, *, now: Instant) -> Found:

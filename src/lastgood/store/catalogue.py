@@ -362,7 +362,6 @@ def _version_condition(
 
 _MODEL_ORDERS: dict[str, sa.ColumnElement[Any]] = {
     "name": _m.name,
-    "creation_timestamp": _m.created_ms,
     "last_updated_timestamp": _m.changed_ms,
     "timestamp": _m.changed_ms,
 }

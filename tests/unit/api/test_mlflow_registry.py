@@ -637,14 +637,6 @@ def test_errors_speak_as_mlflow_does(api):
         ),
         (
             "POST",
-            "/model-versions/set-tag",
-            {**version, "key": "k"},
-            400,
-            "INVALID_PARAMETER_VALUE",
-            "Missing value for required parameter 'value'",
-        ),
-        (
-            "POST",
             "/registered-models/set-tag",
             {"name": "churn", "key": "k" * 251, "value": ""},
             400,

@@ -65,6 +65,8 @@ async def upload(request: MlflowRequest) -> Response:
     """Store a file; it replaces what was there once all of it has arrived and is durable."""
     artifacts = request.services.artifacts
     path = parse_artifact_path(request.path_params["path"])
+    if request.path_params["path"].endswith("/"):
+        raise InvalidInput("Invalid path: a file's name is missing after the last slash")
     try:
         named = await receive(
             request,

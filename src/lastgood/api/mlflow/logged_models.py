@@ -27,7 +27,7 @@ _STATUS_NAMES = dict(enumerate(STATUSES))
 
 class _Create(msgspec.Struct):
     experiment_id: str
-    name: str | None = None
+    name: str = ""
     model_type: str = ""
     source_run_id: str = ""
     params: list[KeyValue] = []
@@ -75,8 +75,8 @@ class _Info(msgspec.Struct, omit_defaults=True):
     last_updated_timestamp_ms: int
     artifact_uri: str
     status: str
-    model_type: str = ""
-    source_run_id: str = ""
+    model_type: str
+    source_run_id: str
     status_message: str = ""
     tags: list[KeyValue] = []
 
@@ -116,7 +116,7 @@ async def create(request: MlflowRequest) -> Response:
     sent = decode(request, _Create)
     new = NewModel(
         experiment_id=sent.experiment_id,
-        name=sent.name,
+        name=sent.name or None,
         model_type=sent.model_type,
         source_run_id=sent.source_run_id,
         params=pairs_of(sent.params),
@@ -153,7 +153,8 @@ async def set_tags(request: MlflowRequest) -> Response:
     """Set tags of a logged model."""
     tags = pairs_of(decode(request, _Tags).tags)
     future = request.services.tracking.logged_models.set_tags(request.path_params["model_id"], tags)
-    return reply(_One(_shape(await done(future))))
+    await done(future)
+    return empty_reply()
 
 
 async def delete_tag(request: MlflowRequest) -> Response:

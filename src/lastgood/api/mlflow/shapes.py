@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 
+WORKSPACE = "default"
+"""Newer clients expect experiments to be in one; there is no other."""
+
+
 class KeyValue(msgspec.Struct, frozen=True):
     """A parameter or a tag."""
 
@@ -82,6 +86,7 @@ class ExperimentShape(msgspec.Struct, omit_defaults=True, frozen=True):
     lifecycle_stage: str
     last_update_time: int
     creation_time: int
+    workspace: str
     tags: list[KeyValue] = []
 
 
@@ -96,7 +101,7 @@ class RunInfoShape(msgspec.Struct, omit_defaults=True, frozen=True):
     start_time: int
     artifact_uri: str
     lifecycle_stage: str
-    user_id: str = ""
+    user_id: str
     end_time: int | None = None
 
 
@@ -183,6 +188,7 @@ def experiment_shape(experiment: Experiment) -> ExperimentShape:
         lifecycle_stage=experiment.lifecycle,
         last_update_time=experiment.changed_ms,
         creation_time=experiment.created_ms,
+        workspace=WORKSPACE,
         tags=shown_pairs(experiment.tags),
     )
 
@@ -199,7 +205,7 @@ def run_info_shape(run: Run) -> RunInfoShape:
         artifact_uri=run.artifact_uri,
         lifecycle_stage=run.lifecycle,
         user_id=run.user_id,
-        end_time=run.end_ms,
+        end_time=run.end_ms or None,  # like MLflow, which takes 0 for none
     )
 
 

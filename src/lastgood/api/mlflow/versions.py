@@ -27,7 +27,7 @@ from lastgood.engine.artifacts import folder_of_uri
 from lastgood.engine.catalogue import CatalogueQuery, NewVersion
 from lastgood.engine.kernel import Recorded
 from lastgood.engine.sources import SourceClaim, is_elsewhere
-from lastgood.errors import InvalidInput, NotFound
+from lastgood.errors import NotFound
 
 __all__ = ["ROOT_ROUTES", "ROUTES"]
 
@@ -79,7 +79,7 @@ class _SetTag(msgspec.Struct):
     name: str
     version: str
     key: str
-    value: str | None = None
+    value: str = ""
 
 
 class _DeleteTag(msgspec.Struct):
@@ -193,8 +193,6 @@ async def download_uri(request: MlflowRequest) -> Response:
 async def set_tag(request: MlflowRequest) -> Response:
     """Set a tag of a version."""
     sent = decode(request, _SetTag)
-    if sent.value is None:  # an empty value is one
-        raise InvalidInput("Missing value for required parameter 'value'")
     return await _tag(request, _Version(sent.name, sent.version), sent.key, sent.value)
 
 

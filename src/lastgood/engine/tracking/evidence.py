@@ -12,9 +12,10 @@ from lastgood.core.tracking import DatasetInput, Metric, ModelLink, Run
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.runs import RUN_NAME_TAG, active_run
-from lastgood.errors import InvalidInput
+from lastgood.errors import InvalidInput, NotFound
 from lastgood.store.database import Connection
 from lastgood.store.tracking import inputs as input_store
+from lastgood.store.tracking import logged_models as model_store
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking import runs as run_store
 
@@ -52,7 +53,9 @@ class Evidence:
         limits.check_metric(metric)
 
         def unit(tx: Connection) -> None:
-            metric_store.add_metrics(tx, active_run(tx, run_id), (metric,))
+            run = active_run(tx, run_id)
+            _check_models(tx, (metric,))
+            metric_store.add_metrics(tx, run, (metric,))
             metric_store.add_model_metrics(tx, run_id, (metric,))
 
         return self._database.write(unit)
@@ -88,6 +91,7 @@ class Evidence:
 
         def unit(tx: Connection) -> None:
             run = active_run(tx, run_id)
+            _check_models(tx, metrics)
             _add_params(tx, run, params)
             metric_store.add_metrics(tx, run, metrics)
             metric_store.add_model_metrics(tx, run_id, metrics)
@@ -162,6 +166,12 @@ def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, 
     return batch.metrics, limits.unique_params(params), dict(tags)
 
 
+def _check_models(tx: Connection, metrics: Sequence[Metric]) -> None:
+    for model_id in {metric.model_id for metric in metrics if metric.model_id}:
+        if not model_store.model_exists(tx, model_id):
+            raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found")
+
+
 def _add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
     if not run_store.add_params(tx, run, wanted):
         # What was stored just now goes away again if this refuses.
@@ -184,7 +194,9 @@ def _model_description(model_json: str) -> dict[str, Any]:
     missing = [key for key in _MODEL_JSON_REQUIRED if key not in found]
     if missing:
         raise InvalidInput(f"Model json is missing mandatory fields: {missing}")
-    flavors = found["flavors"] if isinstance(found["flavors"], dict) else {}
+    flavors = found["flavors"]
+    if not isinstance(flavors, dict):
+        raise InvalidInput("Malformed model info. flavors must be an object")
     kept = {key: found[key] for key in _MODEL_JSON_KEPT if key in found}
     return kept | {"flavors": {name: _without_config(flavor) for name, flavor in flavors.items()}}
 

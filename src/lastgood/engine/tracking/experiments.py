@@ -110,8 +110,8 @@ class Experiments:
 
     def set_tag(self, experiment_id: str, key: str, value: str) -> Future[None]:
         """Set a tag. Raises InvalidInput, NotFound."""
-        number = limits.parse_experiment_id(experiment_id)
         checked = dict([limits.check_experiment_tag(key, value)])
+        number = limits.parse_experiment_id(experiment_id)
 
         def unit(tx: Connection) -> None:
             _active(tx, number)

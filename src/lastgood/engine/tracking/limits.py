@@ -29,6 +29,7 @@ __all__ = [
     "check_model_links",
     "check_model_params",
     "check_model_tags",
+    "check_name",
     "check_param",
     "check_run_tag",
     "check_run_tags",
@@ -205,6 +206,10 @@ def check_metric(metric: Metric, *, path: str = "") -> Metric:
         InvalidInput: its name is not allowed, or a number out of range.
     """
     at_ms, step = metric.at_ms, metric.step
+    if bool(metric.dataset_name) != bool(metric.dataset_digest):
+        raise InvalidInput(
+            "Both dataset_name and dataset_digest must be provided if one is provided"
+        )
     if _is_good_name(metric.key) and 0 <= at_ms <= INT64_MAX and INT64_MIN <= step <= INT64_MAX:
         return metric
     check_name(metric.key, parameter=f"{path}name")

@@ -1,5 +1,6 @@
 """Logged models: MLflow 3 writes every model as one of these before it is registered."""
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from lastgood.store.database import Connection
 from lastgood.store.tracking import experiments as experiment_store
 from lastgood.store.tracking import logged_models as store
 
-__all__ = ["PENDING", "STATUSES", "LoggedModels", "NewModel", "logged_model"]
+__all__ = ["PENDING", "STATUSES", "LoggedModels", "NewModel", "logged_model", "note_version"]
 
 PENDING = "LOGGED_MODEL_PENDING"
 STATUSES = (
@@ -24,6 +25,9 @@ STATUSES = (
     "LOGGED_MODEL_UPLOAD_FAILED",
 )
 """By their numbers in MLflow's protocol."""
+
+VERSIONS_TAG = "mlflow.modelVersions"
+VERSIONS_NOTED_MAX = 500  # the newest stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,18 @@ def logged_model(
     if model is None or (model.lifecycle == DELETED and not allow_deleted):
         raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found")
     return model
+
+
+def note_version(tx: Connection, model_id: str, name: str, number: int) -> None:
+    """Tag a logged model with a version that was registered from it, as MLflow's web pages expect."""
+    try:
+        known = json.loads(store.tag_of(tx, model_id, VERSIONS_TAG) or "[]")
+    except ValueError:  # a user may have set the tag to anything
+        known = []
+    version = {"name": name, "version": number}
+    if isinstance(known, list) and version not in known:
+        noted = json.dumps([*known, version][-VERSIONS_NOTED_MAX:])
+        store.set_model_tags(tx, model_id, {VERSIONS_TAG: noted})
 
 
 class LoggedModels:
@@ -126,14 +142,13 @@ class LoggedModels:
 
         return self._database.write(unit)
 
-    def set_tags(self, model_id: str, tags: Mapping[str, str]) -> Future[LoggedModel]:
+    def set_tags(self, model_id: str, tags: Mapping[str, str]) -> Future[None]:
         """Set tags, replacing values that were there. Raises NotFound, InvalidInput."""
         checked = limits.check_model_tags(tags)
 
-        def unit(tx: Connection) -> LoggedModel:
+        def unit(tx: Connection) -> None:
             logged_model(tx, model_id)
             store.set_model_tags(tx, model_id, checked)
-            return logged_model(tx, model_id)
 
         return self._database.write(unit)
 

@@ -18,9 +18,7 @@ from lastgood.core.tracking import (
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.pages import decode_token, encode_token
-from lastgood.engine.tracking.runs import existing_run
 from lastgood.errors import InvalidInput
-from lastgood.store.database import Connection
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking.experiment_search import search_experiments
 from lastgood.store.tracking.keyset import Paging, Scalar
@@ -127,20 +125,17 @@ class Searches:
     def history(
         self, run_id: str, key: str, *, results_max: int | None = None, token: str = ""
     ) -> Page[Metric]:
-        """All points of a metric in order of time, step and value.
+        """All points of a metric in order of time, step and value; none of a run that does not exist.
 
         Raises:
-            NotFound: there is no such run. InvalidInput: number of results or token cannot be right.
+            InvalidInput: number of results or token cannot be right.
         """
         search = (run_id, key)
         limit = HISTORY_MAX if results_max is None else _results_max(results_max, most=HISTORY_MAX)
         after = _history_position(decode_token(token, search=search))
-
-        def query(connection: Connection) -> list[tuple[Metric, HistoryPosition]]:
-            existing_run(connection, run_id)
-            return metric_store.history(connection, run_id, key, limit=limit + 1, after=after)
-
-        found = self._database.read(query)
+        found = self._database.read(
+            lambda c: metric_store.history(c, run_id, key, limit=limit + 1, after=after)
+        )
         shown = found[:limit]
         last = _as_scalars(shown[-1][1]) if len(found) > limit and shown else ()
         return Page([metric for metric, _ in shown], encode_token(last, search=search))
@@ -153,6 +148,7 @@ def _identity(query: Query) -> tuple[object, ...]:
 def _paging(query: Query, search: Sequence[object]) -> Paging:
     if query.view not in VIEWS:
         raise InvalidInput(limits.invalid_value("run_view_type", query.view))
+    limit = _results_max(query.results_max)
     orders = parse_order(query.order_by)
     if len(orders) > ORDERS_MAX:
         raise InvalidInput(f"At most {ORDERS_MAX} order_by fields are allowed. Got {len(orders)}")
@@ -162,7 +158,7 @@ def _paging(query: Query, search: Sequence[object]) -> Paging:
         filters=_clauses(query.filter),
         orders=orders,
         lifecycles=_LIFECYCLES[query.view],
-        limit=_results_max(query.results_max),
+        limit=limit,
         after=decode_token(query.token, search=search),
     )
 

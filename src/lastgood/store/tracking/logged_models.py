@@ -20,11 +20,13 @@ __all__ = [
     "MODEL_COLUMNS",
     "add_model",
     "add_model_params",
+    "model_exists",
     "model_of",
     "models_from",
     "remove_model_tag",
     "set_model_state",
     "set_model_tags",
+    "tag_of",
 ]
 
 IDS_PER_QUERY = 500
@@ -35,6 +37,14 @@ _FIELDS = tuple(column.name for column in MODEL_COLUMNS)
 _t, _p, _m = logged_model_tags.c, logged_model_params.c, logged_model_metrics.c
 _model_of = Statement(
     sa.select(*MODEL_COLUMNS).where(logged_models.c.model_id == sa.bindparam("model_id"))
+)
+_model_exists = Statement(
+    sa.select(sa.literal_column("1")).where(logged_models.c.model_id == sa.bindparam("model_id"))
+)
+_tag_of = Statement(
+    sa.select(_t.value).where(
+        _t.model_id == sa.bindparam("model_id"), _t.key == sa.bindparam("key")
+    )
 )
 _ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _tags_of = sa.select(_t.model_id, _t.key, _t.value).where(_t.model_id.in_(_ids))
@@ -91,6 +101,17 @@ def model_of(connection: Connection, model_id: str) -> LoggedModel | None:
     """The logged model of that id, deleted or not."""
     row = _model_of.first(connection, {"model_id": model_id})
     return models_from(connection, [row])[0] if row else None
+
+
+def model_exists(connection: Connection, model_id: str) -> bool:
+    """Whether there is such a logged model, deleted or not."""
+    return _model_exists.first(connection, {"model_id": model_id}) is not None
+
+
+def tag_of(connection: Connection, model_id: str, key: str) -> str | None:
+    """The value of a tag."""
+    value: str | None = _tag_of.scalar(connection, {"model_id": model_id, "key": key})
+    return value
 
 
 def models_from(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[LoggedModel]:

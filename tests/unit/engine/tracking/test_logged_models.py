@@ -58,7 +58,8 @@ def test_a_name_is_drawn_when_none_is_given(desk):
 
 def test_tags_and_params(desk, models):
     made = make(desk, params={"a": "1"})
-    assert models.set_tags(made.model_id, {"t": "1"}).result().tags == {"t": "1"}
+    models.set_tags(made.model_id, {"t": "1"}).result()
+    assert models.get(made.model_id).tags == {"t": "1"}
     models.set_tags(made.model_id, {"t": "2"}).result()
     models.log_params(made.model_id, {"a": "1", "b": "2"}).result()
     found = models.get(made.model_id)

@@ -85,11 +85,11 @@ def test_an_unknown_run(desk):
         lambda: desk.tracking.runs.get(nothing),
         lambda: desk.tracking.runs.delete(nothing).result(),
         lambda: desk.log(nothing, metrics=[("a", 1.0, 1)]),
-        lambda: desk.tracking.searches.history(nothing, "a"),
     ]
     for call in calls:
         with pytest.raises(NotFound, match=f"Run with id={nothing} not found"):
             call()
+    assert desk.tracking.searches.history(nothing, "a").items == []
 
 
 def test_parameters_keep_their_value(desk):
