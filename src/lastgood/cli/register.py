@@ -39,14 +39,43 @@ def register(
     ] = None,
     description: Annotated[str, typer.Option("--description", help="What this version is.")] = "",
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is registered.")] = "",
+    train_data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--train-data",
+            metavar="PATH",
+            help="A file or directory it was trained on; repeatable.",
+        ),
+    ] = None,
+    keep_data: Annotated[
+        bool, typer.Option("--keep-data", help="Keep the bytes of that data in the registry.")
+    ] = False,
+    side: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--artifact", metavar="PATH", help="A report, plot, ... to keep with it; repeatable."
+        ),
+    ] = None,
+    entry_point: Annotated[
+        str,
+        typer.Option(
+            "--entry-point", metavar="CMD", help="The script that made it, with its arguments."
+        ),
+    ] = "",
+    seed: Annotated[
+        list[str] | None,
+        typer.Option("--seed", metavar="[K=]V", help="A random seed it was made with; repeatable."),
+    ] = None,
 ) -> None:
     """Make a version of a directory or file. Its bytes can never change afterwards.
 
     The same content again is the same version. What an MLmodel file and the environment files beside it say, and the Git commit, become part of the version.
     """
     from lastgood.sdk.bundle import Described, register_path
+    from lastgood.sdk.capture import Surroundings
 
     session = Session.of(context)
+    script, *arguments = shlex.split(entry_point) or [""]
     described = Described(
         description=description,
         params=pairs(param or (), option="--param"),
@@ -56,6 +85,16 @@ def register(
         },
         tags=pairs(tag or (), option="--tag"),
         reason=reason,
+        around=Surroundings(
+            data=tuple(train_data or ()),
+            keep_data=keep_data,
+            side=tuple(side or ()),
+            entry_point=script,
+            arguments=tuple(arguments),
+            seeds=pairs(
+                [text if "=" in text else f"seed={text}" for text in seed or ()], option="--seed"
+            ),
+        ),
     )
     with session.registry() as registry, _progress(session) as progress:
         outcome = register_path(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lastgood.cli.output import Output, bytes_of, moment, styled
+from lastgood.cli.output import Output, bytes_of, moment, styled, text
 from lastgood.cli.session import Session
 from lastgood.cli.words import holds_text, marks_text, refs_text
 from lastgood.core.manifest import Manifest
@@ -14,6 +14,7 @@ __all__ = ["show"]
 
 FILES_SHOWN_MAX = 20
 PACKAGES_SHOWN_MAX = 12
+_OUTCOME_STYLE = {"pass": "green", "fail": "red", "unknown": "yellow"}
 
 
 def show(
@@ -64,8 +65,19 @@ def show_version(view: VersionView, out: Output) -> None:
             *(_made_of(view.manifest) if view.manifest is not None else ()),
         ]
     )
+    _show_evidence(view, out)
     if view.manifest is not None:
         _show_files(view.manifest, out)
+
+
+def _show_evidence(view: VersionView, out: Output) -> None:
+    out.facts(
+        (
+            one.name.replace("_", " "),
+            text(styled(one.outcome, _OUTCOME_STYLE[one.outcome]), f": {one.summary}"),
+        )
+        for one in view.evidence
+    )
 
 
 def _made_of(manifest: Manifest) -> list[tuple[str, str]]:
@@ -80,8 +92,12 @@ def _made_of(manifest: Manifest) -> list[tuple[str, str]]:
         ("params", _pairs(manifest.params)),
         ("data", "\n".join(data)),
         ("code", f"{code.commit[:12]}{branch} {code.remote}".strip()),
-        ("python", environment.python),
+        ("patch", code.patch or ("not kept: the tree was dirty" if code.dirty else "")),
+        ("made by", " ".join((code.entry_point, *code.arguments))),
+        ("python", f"{environment.python} {environment.platform}".strip()),
+        ("settings", _pairs(environment.settings)),
         ("packages", _some(environment.packages, PACKAGES_SHOWN_MAX, separator=", ")),
+        ("installed", f"{len(environment.installed)} packages" if environment.installed else ""),
         ("flavors", ", ".join(manifest.flavors)),
         ("signature", manifest.signature),
     ]

@@ -46,6 +46,17 @@ class Code:
     remote: str = ""
     branch: str = ""
     entry_point: str = ""
+    """The script, relative to the top of the repository if it lies in one."""
+    arguments: tuple[str, ...] = ()
+    """Of the entry point."""
+    directory: str = ""
+    """Where it was started, relative to the top of the repository."""
+    dirty: bool = False
+    """Tracked files differed from the commit."""
+    patch: Digest | None = None
+    """An object: what `git diff --binary` said of tracked files."""
+    untracked: tuple[str, ...] = ()
+    """Files that Git neither tracks nor ignores; their bytes are not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,12 @@ class DataInput:
     source: str = ""
     source_type: str = ""
     context: str = ""
+    path: str = ""
+    """Relative to the top of the repository, or as it was given; empty if its source has no files."""
+    size: int | None = None
+    """In bytes, if it is known."""
+    object: Digest | None = None
+    """Its bytes, if they are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +86,14 @@ class Environment:
     """Requirement lines, as in requirements.txt."""
     files: tuple[str, ...] = ()
     """Paths of the environment files among the model's files."""
+    installed: tuple[str, ...] = ()
+    """All packages of the interpreter that trained the model, as ``name==version``."""
+    local: tuple[str, ...] = ()
+    """Names of those among them that were installed from a directory: no index has them."""
+    platform: str = ""
+    """System, processor and C library, for example ``linux-x86_64-glibc2.36``."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Seeds and thread counts that were set: variables of the environment, and seeds that were told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +122,10 @@ class Manifest:
     signature: str = ""
     """The model signature as JSON text, as the MLmodel file states it; empty if there is none."""
     flavors: tuple[str, ...] = ()
+    input_example: str = ""
+    """The path of the model's input example among the files; empty if there is none."""
+    side: tuple[FileEntry, ...] = ()
+    """Files that belong to the version but not to the model: reports, plots, notebooks."""
     source: Source = field(default_factory=Source)
     schema: int = MANIFEST_SCHEMA
 
@@ -108,11 +137,23 @@ class Manifest:
             TooLarge: more than 100,000 files.
         """
         check_files(self.files)
+        if self.side:
+            check_files(self.side)
+        for _, digest in self.kept():
+            parse_digest(digest)
         return canonical(msgspec.to_builtins(self))
 
     def file(self, path: str) -> FileEntry | None:
         """The entry of that path, if there is one."""
         return next((entry for entry in self.files if entry.path == path), None)
+
+    def kept(self) -> tuple[tuple[str, Digest], ...]:
+        """What it names beside the model's files, in words, and the objects that have to be there."""
+        found = [(f"side file {entry.path}", entry.digest) for entry in self.side]
+        found += [(f"data {data.name}", data.object) for data in self.data if data.object]
+        if self.code.patch:
+            found.append(("patch of the code", self.code.patch))
+        return tuple(found)
 
     @property
     def size(self) -> int:

@@ -48,6 +48,7 @@ class ModelFacts:
     environment: Environment = field(default_factory=Environment)
     run_id: str = ""
     logged_model_id: str = ""
+    input_example: str = ""
 
 
 class _Flavor(msgspec.Struct):
@@ -60,11 +61,16 @@ class _Signature(msgspec.Struct):
     params: str | None = None
 
 
+class _Example(msgspec.Struct):
+    artifact_path: str | None = None
+
+
 class _MLmodel(msgspec.Struct):
     flavors: dict[str, _Flavor | None] = {}
     signature: _Signature | None = None
     run_id: _Scalar = None
     model_id: _Scalar = None
+    saved_input_example_info: _Example | None = None
 
 
 class _PythonEnv(msgspec.Struct):
@@ -103,7 +109,14 @@ def read_model_facts(contents: Mapping[str, bytes], *, paths: Iterable[str]) -> 
         ),
         run_id=_text(mlmodel.run_id),
         logged_model_id=_text(mlmodel.model_id),
+        input_example=_example(mlmodel, known),
     )
+
+
+def _example(mlmodel: _MLmodel, known: frozenset[str]) -> str:
+    info = mlmodel.saved_input_example_info
+    path = (info.artifact_path or "") if info else ""
+    return path if path in known else ""
 
 
 def _yaml(contents: Mapping[str, bytes], name: str, shape: type[_T]) -> _T | None:

@@ -65,6 +65,7 @@ def freeze_manifest(
         environment=said.environment,
         signature=said.signature,
         flavors=said.flavors,
+        input_example=said.input_example,
         source=Source(
             uri=order.uri,
             run_id=run.run_id if run else order.run_id,

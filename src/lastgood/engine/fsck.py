@@ -101,7 +101,9 @@ def _named_objects(
             continue
         for entry in manifest.files:
             yield entry.digest, f"{entry.path} of {subject}"
-    for name, number, what, digest in evidence_objects(connection):
-        yield digest, f"{what} of {name}/{number}"
+        for what, kept in manifest.kept():
+            yield kept, f"{what} of {subject}"
+    for name, number, what, found in evidence_objects(connection):
+        yield found, f"{what} of {name}/{number}"
     for path, digest in rebuild.artifact_objects(connection):
         yield digest, f"artifact {path}"

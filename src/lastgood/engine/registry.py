@@ -115,7 +115,9 @@ class LocalRegistry(TimeVerbs):
         check_registration(command)
         body = command.manifest.encode()
         verify_files(self._kernel.objects, command.manifest.files, subject=command.model)
-        verify_named(self._kernel.objects, _objects_of(command.evidence))
+        verify_named(
+            self._kernel.objects, [*command.manifest.kept(), *_objects_of(command.evidence)]
+        )
         # The manifest is durable before the operation that names it.
         digest = self._kernel.objects.put_bytes(body)
         recorded = self._kernel.act(

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from lastgood.core.canonical import portable_number
 from lastgood.core.commands import Caller, Register
-from lastgood.core.ids import parse_model_name
-from lastgood.core.manifest import Code, FileEntry, Manifest, Source
+from lastgood.core.evidence import Evidence
+from lastgood.core.ids import Digest, parse_model_name
+from lastgood.core.manifest import FileEntry, Manifest, Source
 from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_facts
 from lastgood.core.ports import Registry
 from lastgood.core.views import Outcome
 from lastgood.errors import IntegrityFailure
-from lastgood.sdk.git import code_at
+from lastgood.sdk.capture import Surroundings, capture
 from lastgood.sdk.scan import (
     HashedFile,
     Progress,
@@ -36,6 +38,8 @@ class Described:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    around: Surroundings = field(default_factory=Surroundings)
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,10 @@ class Bundle:
     root: Path
     files: tuple[HashedFile, ...]
     manifest: Manifest
+    others: tuple[HashedFile, ...] = ()
+    """Data and side files that are kept with the version."""
+    blobs: Mapping[Digest, bytes] = field(default_factory=dict)
+    """The patch of the code."""
 
 
 def register_path(
@@ -85,17 +93,23 @@ def read_bundle(
     described = described or Described()
     files = tuple(hash_file(found, progress=progress) for found in find_files(path))
     facts = read_model_facts(_contents(files), paths=[file.path for file in files])
+    around = capture(path, described.around, declared=facts.environment)
     manifest = Manifest(
         files=tuple(FileEntry(path=f.path, digest=f.digest, size=f.size) for f in files),
-        code=code_at(path) or code_at(Path.cwd()) or Code(),
+        code=around.code,
+        data=around.data,
         params=dict(described.params),
         metrics={name: portable_number(value) for name, value in described.metrics.items()},
-        environment=facts.environment,
+        environment=around.environment,
         signature=facts.signature,
         flavors=facts.flavors,
+        input_example=facts.input_example,
+        side=around.side,
         source=Source(run_id=facts.run_id, logged_model_id=facts.logged_model_id),
     )
-    return Bundle(root=path, files=files, manifest=manifest)
+    return Bundle(
+        root=path, files=files, manifest=manifest, others=around.files, blobs=around.blobs
+    )
 
 
 def register_bundle(
@@ -115,18 +129,22 @@ def register_bundle(
         description=described.description,
         tags=dict(described.tags),
         reason=described.reason,
+        evidence=described.evidence,
     )
     return registry.register(command, caller=caller)
 
 
 def send_missing(registry: Registry, bundle: Bundle) -> int:
     """Send the files that the registry lacks; returns how many. Raises Conflict, StoreFull, ServerUnreachable."""
-    by_digest = {file.digest: file for file in bundle.files}
-    wanted = list(by_digest)
+    by_digest = {file.digest: file for file in (*bundle.files, *bundle.others)}
+    wanted = [*by_digest, *bundle.blobs]
     sent = 0
     for start in range(0, len(wanted), DIGESTS_PER_QUESTION):
         for digest in registry.missing_objects(wanted[start : start + DIGESTS_PER_QUESTION]):
-            _send(registry, by_digest[digest])
+            if digest in by_digest:
+                _send(registry, by_digest[digest])
+            else:
+                registry.put_object(BytesIO(bundle.blobs[digest]), digest=digest)
             sent += 1
     return sent
 

@@ -14,7 +14,8 @@ ANA = Caller(actor=Actor(name="ana"))
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what is captured depends on the repository one works in
     root = tmp_path / "model"
     root.mkdir()
     (root / "MLmodel").write_text("flavors: {sklearn: {}}\nrun_id: r1\n")
@@ -91,7 +92,7 @@ def test_git_tells_commit_branch_and_remote_without_its_password(model, tmp_path
         ["remote", "add", "origin", "https://ana:secret@example.org/x.git?token=t"],
     ):
         subprocess.run(["git", *arguments], cwd=model, check=True)
-    code = code_at(model / "MLmodel")
+    code = code_at(model / "MLmodel").code
     assert len(code.commit) == 40
     assert (code.branch, code.remote) == ("trunk", "https://example.org/x.git")
     assert read_bundle(model / "weights.bin").manifest.code == code
