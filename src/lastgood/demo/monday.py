@@ -57,7 +57,7 @@ KINDS: Mapping[VersionNumber, str] = {
 }
 ROLLBACK_REASON = "predictions jumped"
 RELEASER = "release-job"
-GOOD_TIMEOUT_S = 45.0
+GOOD_TIMEOUT_S = 90.0
 BAD_ANSWERS = 300
 """So many customers are answered by the bad version before somebody notices."""
 AFTER_ANSWERS = 180
@@ -65,7 +65,7 @@ AFTER_ANSWERS = 180
 ANSWERS_TIMEOUT_S = 60.0
 ASKED_AGAIN_MAX = 50
 POLL_S = 0.2
-WAIT_S = "30"
+WAIT_S = "80"  # for a swap that takes a second on a machine with nothing else to do
 LOG_LINES = "4"
 DIGEST_SHOWN = len("sha256:") + 12
 _FINE: Mapping[str, tuple[int, ...]] = {"diff": (0, 1), "fsck": (0, 6)}
