@@ -7,6 +7,7 @@ import typer
 
 from lastgood.cli.output import styled
 from lastgood.cli.session import Session
+from lastgood.cli.words import At
 
 __all__ = ["diff"]
 
@@ -19,11 +20,12 @@ def diff(
         str, typer.Argument(metavar="A", help="A version, for example churn@production~1.")
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="Another, for example churn@production.")],
+    at: At = None,
 ) -> int:
     """What differs between two versions: metrics, parameters, data, code, environment, files. Exit 1 if anything does."""
     session = Session.of(context)
     with session.registry() as registry:
-        view = registry.diff(a, b)
+        view = registry.diff(a, b, at=session.moment(at))
     code = DIFFERENT if view.differences else 0
     if session.as_json:
         session.out.json(view)

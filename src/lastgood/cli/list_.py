@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lastgood.cli.output import bytes_of, styled
 from lastgood.cli.session import Session
-from lastgood.cli.words import marks_text, refs_text, short
+from lastgood.cli.words import At, as_of_line, marks_text, refs_text, short
 from lastgood.core.ids import parse_model_name
 from lastgood.core.views import ModelView, VersionView
 
@@ -23,14 +23,18 @@ def list_(
             metavar="[MODEL]", help="List the versions of this model.", show_default=False
         ),
     ] = None,
+    at: At = None,
 ) -> None:
     """List the models, or the versions of one."""
     session = Session.of(context)
+    asked = session.moment(at)
+    if not session.as_json:
+        as_of_line(asked, session.out)
     with session.registry() as registry:
         if model is None:
-            _show_models(session, registry.models())
+            _show_models(session, registry.models(at=asked))
         else:
-            _show_versions(session, model, registry.versions(parse_model_name(model)))
+            _show_versions(session, model, registry.versions(parse_model_name(model), at=asked))
 
 
 def _show_models(session: Session, models: Sequence[ModelView]) -> None:

@@ -5,11 +5,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lastgood.cli.output import Output, moment, styled
+from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
-from lastgood.cli.words import number
+from lastgood.cli.words import At, as_of_line, number
 from lastgood.core.ids import parse_model_name
-from lastgood.core.references import parse_instant
 from lastgood.core.views import LiveView
 
 __all__ = ["live"]
@@ -22,27 +21,17 @@ def live(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Only this model.", show_default=False)
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="As of a moment: 2026-11-02T09:30 (local), ...Z, or 5m ago.",
-        ),
-    ] = None,
+    at: At = None,
 ) -> None:
     """What is ordered, what each gateway was seen doing, and whether the two agree; now or at a moment."""
     session = Session.of(context)
-    moment_asked = None if at is None else parse_instant(at, now=session.now)
+    moment_asked = session.moment(at)
     with session.registry() as registry:
         views = registry.live(None if model is None else parse_model_name(model), at=moment_asked)
     if session.as_json:
         session.out.json({"live": views})
         return
-    if moment_asked is not None:
-        session.out.line(
-            styled(f"as of {moment(moment_asked)} ({session.out.ago(moment_asked)})", "dim")
-        )
+    as_of_line(moment_asked, session.out)
     if not views:
         session.out.line("Nothing was live then" if at else "Nothing is live")
     for view in views:

@@ -18,6 +18,7 @@ import typer
 from lastgood import __version__
 from lastgood.core.commands import Caller
 from lastgood.core.ids import Instant
+from lastgood.core.moments import Moment, parse_moment
 from lastgood.core.operations import Actor, Origin
 from lastgood.errors import InvalidInput
 
@@ -109,6 +110,10 @@ class Session:
         """Who acts, from where."""
         origin = Origin(host=socket.gethostname(), program=f"lastgood/{__version__}")
         return Caller(actor=Actor(name=self.actor), origin=origin)
+
+    def moment(self, text: str | None) -> Moment | None:
+        """What `--at` says. Raises InvalidReference."""
+        return None if text is None else parse_moment(text, now=self.now)
 
     def reason(self, given: str | None, *, question: str) -> str:
         """The reason; asked for on a terminal if it was not given.

@@ -6,7 +6,7 @@ import typer
 
 from lastgood.cli.output import Output, bytes_of, moment, styled, text
 from lastgood.cli.session import Session
-from lastgood.cli.words import holds_text, marks_text, refs_text
+from lastgood.cli.words import At, as_of_line, holds_text, marks_text, refs_text
 from lastgood.core.manifest import Manifest
 from lastgood.core.views import VersionView
 
@@ -26,14 +26,17 @@ def show(
             help="The version: churn, churn/4, churn@champion, churn@production~1 ...",
         ),
     ],
+    at: At = None,
 ) -> None:
     """Show a version: what it is made of, where it came from, what is thought of it."""
     session = Session.of(context)
+    asked = session.moment(at)
     with session.registry() as registry:
-        view = registry.show(reference)
+        view = registry.show(reference, at=asked)
     if session.as_json:
         session.out.json(view)
         return
+    as_of_line(asked, session.out)
     show_version(view, session.out)
 
 

@@ -1,15 +1,20 @@
 """Parts of answers that several verbs show alike."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
 from lastgood.cli.output import Output, clean, moment, span, styled, text
 from lastgood.core.ids import Digest, VersionNumber
+from lastgood.core.moments import Moment
 from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
 
 __all__ = [
+    "At",
+    "as_of_line",
     "effects_block",
     "entry_block",
     "holds_text",
@@ -21,6 +26,16 @@ __all__ = [
     "refs_text",
     "short",
 ]
+
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME|OPERATION",
+        help="As of a moment: 2026-11-02T09:30 (local), ...Z, 5m ago, or op-3f2a...",
+    ),
+]
+"""The option of every command that looks."""
 
 DIGEST_DIGITS_SHOWN = 12
 _MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
@@ -66,6 +81,14 @@ def holds_text(holds: Iterable[HoldView], out: Output) -> Text:
         )
         for hold in holds
     )
+
+
+def as_of_line(asked: Moment | None, out: Output) -> None:
+    """Which moment an answer is about, if it is not now."""
+    if isinstance(asked, int):
+        out.line(styled(f"as of {moment(asked)} ({out.ago(asked)})", "dim"))
+    elif asked is not None:
+        out.line(styled(f"as of the end of {asked}", "dim"))
 
 
 def entry_block(entry: LogEntry, out: Output) -> None:

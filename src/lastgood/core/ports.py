@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
-from lastgood.core.ids import Digest, Instant, ModelName, RefName
+from lastgood.core.ids import Digest, ModelName, RefName
 from lastgood.core.manifest import Manifest
+from lastgood.core.moments import Moment
 from lastgood.core.observations import GatewayReport
 from lastgood.core.ports_time import TimeTravel
 from lastgood.core.views import (
@@ -69,16 +70,20 @@ class RegistryFeed(Protocol):
 class Registry(RegistryFeed, TimeTravel, Protocol):
     """Every verb of lastgood. All errors are of `lastgood.errors`; every method may raise ServerUnreachable."""
 
-    def models(self) -> Sequence[ModelView]:
-        """All models, by name."""
+    def models(self, *, at: Moment | None = None) -> Sequence[ModelView]:
+        """All models, by name; now or as of a moment."""
         ...
 
-    def versions(self, model: ModelName) -> Sequence[VersionView]:
-        """All versions of the model, newest first, without manifests. Raises NotFound."""
+    def versions(self, model: ModelName, *, at: Moment | None = None) -> Sequence[VersionView]:
+        """All versions of the model, newest first, without manifests; now or as of a moment. Raises NotFound."""
         ...
 
-    def show(self, reference: str) -> VersionView:
-        """The version that the reference names, with its manifest. Raises InvalidReference, NotFound."""
+    def show(self, reference: str, *, at: Moment | None = None) -> VersionView:
+        """The version that the reference names, or named at a moment, as it is or was, with its manifest.
+
+        Raises:
+            InvalidReference, NotFound.
+        """
         ...
 
     def missing_objects(self, digests: Sequence[Digest]) -> Sequence[Digest]:
@@ -143,12 +148,13 @@ class Registry(RegistryFeed, TimeTravel, Protocol):
         environment: RefName | None = None,
         limit: int = 50,
         before_seq: int | None = None,
+        at: Moment | None = None,
     ) -> Sequence[LogEntry]:
-        """Operations, newest first."""
+        """Operations, newest first; with `at`, as the log ended then."""
         ...
 
     def live(
-        self, model: ModelName | None = None, *, at: Instant | None = None
+        self, model: ModelName | None = None, *, at: Moment | None = None
     ) -> Sequence[LiveView]:
         """Ordered and observed state of every ref, now or as of a moment."""
         ...
@@ -157,7 +163,7 @@ class Registry(RegistryFeed, TimeTravel, Protocol):
         """What led to the answer of one request. Raises NotFound."""
         ...
 
-    def diff(self, a: str, b: str) -> DiffView:
+    def diff(self, a: str, b: str, *, at: Moment | None = None) -> DiffView:
         """What differs between two versions."""
         ...
 

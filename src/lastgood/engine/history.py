@@ -6,10 +6,12 @@ import msgspec
 
 from lastgood.core.changes import RefMoved
 from lastgood.core.ids import Instant, ModelName, RefName
+from lastgood.core.moments import Moment
 from lastgood.core.operations import Operation
 from lastgood.core.references import DEFAULT_ENVIRONMENT
 from lastgood.core.views import LiveView, LogEntry, WhyView
 from lastgood.engine.evidence import find_last_good, observed_slots
+from lastgood.engine.past import Point, existed, point_at, read_past
 from lastgood.engine.resolve import model_of, version_of
 from lastgood.engine.settings import Settings
 from lastgood.engine.show import version_view
@@ -28,21 +30,25 @@ def log_entries(
     environment: RefName | None,
     limit: int,
     before_seq: int | None,
+    at: Moment | None = None,
 ) -> list[LogEntry]:
     """Operations, newest first.
 
     Raises:
         NotFound: the model never existed.
     """
+    end = point_at(connection, at).seq if at is not None else None
+    if end is not None:
+        before_seq = end + 1 if before_seq is None else min(before_seq, end + 1)
     operations = log.page(
         connection, model=model, ref=environment, limit=limit, before_seq=before_seq
     )
-    if model is not None and not operations and before_seq is None:
+    if model is not None and not operations and (before_seq is None or at is not None):
         model_of(connection, model)
-    return [_entry(connection, operation) for operation in operations]
+    return [_entry(connection, operation, end=end) for operation in operations]
 
 
-def _entry(connection: Connection, operation: Operation) -> LogEntry:
+def _entry(connection: Connection, operation: Operation, *, end: int | None = None) -> LogEntry:
     changes: list[dict[str, Any]] = [msgspec.to_builtins(change) for change in operation.changes]
     return LogEntry(
         seq=operation.seq,
@@ -57,18 +63,20 @@ def _entry(connection: Connection, operation: Operation) -> LogEntry:
         changes=tuple(changes),
         hash=operation.hash,
         previous=operation.previous,
-        active_ms=_active_ms(connection, operation),
+        active_ms=_active_ms(connection, operation, end=end),
     )
 
 
-def _active_ms(connection: Connection, operation: Operation) -> int | None:
-    """How long the first ref that it moved stayed there."""
+def _active_ms(connection: Connection, operation: Operation, *, end: int | None) -> int | None:
+    """How long the first ref that it moved stayed there; None while it does, or did at operation `end`."""
     moved = next((c for c in operation.changes if isinstance(c, RefMoved)), None)
     model = rows.model_named(connection, operation.model) if moved else None
     if moved is None or model is None:
         return None
     following = rows.next_move(connection, model.id, moved.ref, operation.seq)
-    return following.at_ms - operation.at_ms if following else None
+    if following is None or (end is not None and following.seq > end):
+        return None
+    return following.at_ms - operation.at_ms
 
 
 def live(
@@ -76,7 +84,7 @@ def live(
     settings: Settings,
     *,
     model: ModelName | None,
-    at: Instant | None,
+    at: Moment | None,
     now: Instant,
 ) -> list[LiveView]:
     """Ordered and observed state of every ref, now or as of a moment.
@@ -84,11 +92,35 @@ def live(
     Raises:
         NotFound: there is no such model.
     """
+    point = point_at(connection, at) if at is not None else None
+    if model is None or at is None or point is None or existed(connection, model, point):
+        return _live(connection, settings, model=model, point=point, now=now)
+    # A model that was deleted since: its refs are in the log only.
+    try:
+        return read_past(
+            connection,
+            at,
+            model,
+            lambda past: _live(past, settings, model=model, point=point, now=now),
+        )
+    except NotFound:
+        model_of(connection, model)
+        return []  # it was made later: nothing was live then
+
+
+def _live(
+    connection: Connection,
+    settings: Settings,
+    *,
+    model: ModelName | None,
+    point: Point | None,
+    now: Instant,
+) -> list[LiveView]:
     chosen = [model_of(connection, model)] if model is not None else rows.all_models(connection)
     views = []
     for row in chosen:
         for ref in _refs_to_show(connection, row.id):
-            view = _live_of(connection, row, ref, settings, at=at, now=now)
+            view = _live_of(connection, row, ref, settings, point=point, now=now)
             if view is not None:
                 views.append(view)
     return views
@@ -107,21 +139,29 @@ def _live_of(
     ref: RefName,
     settings: Settings,
     *,
-    at: Instant | None,
+    point: Point | None,
     now: Instant,
 ) -> LiveView | None:
     # "Now" is never before the newest operation, even when the machine's clock went back.
-    moment = max(now, log.newest_ms(connection)) if at is None else at
-    move = rows.move_at(connection, model.id, ref, moment)
+    moment = max(now, log.newest_ms(connection)) if point is None else point.at_ms
+    seq = log.newest(connection)[0] if point is None else point.seq
+    move = rows.move_up_to(connection, model.id, ref, seq)
     ordered = move.after if move else None
     observed = observed_slots(
-        connection, model.id, ref, ordered=ordered, at=moment, past=at is not None and at < now
+        connection,
+        model.id,
+        ref,
+        ordered=ordered,
+        at=moment,
+        past=point is not None and moment < now,
     )
     if move is None and not observed:
         return None  # neither ordered nor seen yet at that moment
     operation = log.by_seqs(connection, [move.seq]).get(move.seq) if move else None
     version = rows.version_of(connection, model.id, ordered) if ordered is not None else None
-    good = find_last_good(connection, model, ref, settings, current=ordered) if at is None else None
+    good = (
+        find_last_good(connection, model, ref, settings, current=ordered) if point is None else None
+    )
     return LiveView(
         model=model.name,
         ref=ref,

@@ -18,6 +18,7 @@ from lastgood.core.ids import (
     parse_ref_name,
 )
 from lastgood.core.manifest import Manifest
+from lastgood.core.moments import Moment
 from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
 from lastgood.core.operations import OperationKind, stream_of
 from lastgood.core.views import (
@@ -38,6 +39,7 @@ from lastgood.engine.findings import decide_evidence, verify_named
 from lastgood.engine.fsck import fsck
 from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.outcomes import known_outcome, outcome_of, subject_of
+from lastgood.engine.past import model_meant, read_models_at, read_past
 from lastgood.engine.preflight import read_manifest, verify_files
 from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summary_of
 from lastgood.engine.register import check_registration, decide_register
@@ -64,30 +66,36 @@ class LocalRegistry(TimeVerbs):
 
     # --- models and versions ----------------------------------------------------------------------
 
-    def models(self) -> Sequence[ModelView]:
-        return self._read(model_views)
+    def models(self, *, at: Moment | None = None) -> Sequence[ModelView]:
+        if at is None:
+            return self._read(model_views)
+        return self._read(lambda c: read_models_at(c, at, model_views))
 
-    def versions(self, model: ModelName) -> Sequence[VersionView]:
-        return self._read(lambda c: version_views(c, model_of(c, model), self._kernel.settings))
+    def versions(self, model: ModelName, *, at: Moment | None = None) -> Sequence[VersionView]:
+        return self._read(
+            lambda c: read_past(
+                c, at, model, lambda p: version_views(p, model_of(p, model), self._kernel.settings)
+            )
+        )
 
-    def show(self, reference: str) -> VersionView:
+    def show(self, reference: str, *, at: Moment | None = None) -> VersionView:
         def query(connection: Connection) -> VersionView:
             found = find(connection, reference, now=self._now())
             return version_view(connection, found.model, found.version, self._kernel.settings)
 
-        view = self._read(query)
+        view = self._read(lambda c: self._past(c, at, reference, query))
         # A manifest never changes, so it may be read after the snapshot.
         return replace(view, manifest=self.manifest(view.digest)) if view.digest else view
 
     def manifest(self, digest: Digest) -> Manifest:
         return read_manifest(self._kernel.objects, parse_digest(digest))
 
-    def diff(self, a: str, b: str) -> DiffView:
-        left, right = self._manifest_of(a), self._manifest_of(b)
+    def diff(self, a: str, b: str, *, at: Moment | None = None) -> DiffView:
+        left, right = self._manifest_of(a, at), self._manifest_of(b, at)
         return DiffView(a=a, b=b, differences=differences(left, right))
 
-    def _manifest_of(self, reference: str) -> Manifest:
-        found = self._find(reference)
+    def _manifest_of(self, reference: str, at: Moment | None) -> Manifest:
+        found = self._find(reference, at=at)
         if found.version.digest is None:
             raise Unverified(
                 f"{reference} is external: its bytes are not here, so it cannot be compared"
@@ -338,15 +346,16 @@ class LocalRegistry(TimeVerbs):
         environment: RefName | None = None,
         limit: int = 50,
         before_seq: int | None = None,
+        at: Moment | None = None,
     ) -> Sequence[LogEntry]:
         return self._read(
             lambda c: history.log_entries(
-                c, model=model, environment=environment, limit=limit, before_seq=before_seq
+                c, model=model, environment=environment, limit=limit, before_seq=before_seq, at=at
             )
         )
 
     def live(
-        self, model: ModelName | None = None, *, at: Instant | None = None
+        self, model: ModelName | None = None, *, at: Moment | None = None
     ) -> Sequence[LiveView]:
         return self._read(
             lambda c: history.live(c, self._kernel.settings, model=model, at=at, now=self._now())
@@ -395,8 +404,24 @@ class LocalRegistry(TimeVerbs):
     def _read(self, query: Callable[[Connection], T]) -> T:
         return self._kernel.database.read(query)
 
-    def _find(self, reference: str) -> Found:
-        return self._read(lambda c: find(c, reference, now=self._now()))
+    def _find(self, reference: str, *, at: Moment | None = None) -> Found:
+        def query(connection: Connection) -> Found:
+            return find(connection, reference, now=self._now())
+
+        return self._read(lambda c: self._past(c, at, reference, query))
+
+    def _past(
+        self,
+        connection: Connection,
+        at: Moment | None,
+        reference: str,
+        query: Callable[[Connection], T],
+    ) -> T:
+        """A read about one reference, now or as of a moment."""
+        if at is None:
+            return query(connection)
+        model = model_meant(connection, reference, now=self._now())
+        return read_past(connection, at, model, query)
 
     def _now(self) -> Instant:
         return self._kernel.clock()

@@ -6,6 +6,7 @@ from shlex import quote
 from lastgood.core.ids import Instant, ModelName, VersionNumber, printable
 from lastgood.core.references import ByDigest, ByNumber, ByRef, ByRun, Latest, parse_reference
 from lastgood.errors import InvalidReference, NotFound
+from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
@@ -104,7 +105,7 @@ def _by_ref(connection: Connection, ref: ByRef) -> Found:
     model = model_of(connection, ref.model)
     number: VersionNumber | None
     if ref.at is not None:
-        move = rows.move_at(connection, model.id, ref.ref, ref.at)
+        move = rows.move_up_to(connection, model.id, ref.ref, log.seq_at(connection, ref.at))
         number, what = (
             (move.after if move else None),
             f"{ref.model}@{ref.ref} pointed nowhere at that moment",

@@ -6,20 +6,20 @@ from shlex import quote
 
 from lastgood.core.changes import Change, HoldReleased, RefMoved
 from lastgood.core.commands import Caller, Restore, Revert, Undo
-from lastgood.core.ids import Digest, ModelName, OperationId, RefName, VersionNumber
-from lastgood.core.moments import Moment, parse_operation_id
+from lastgood.core.ids import Digest, ModelName, RefName, VersionNumber
 from lastgood.core.moves import RefFact, check_hold, check_yanked
 from lastgood.core.operations import Operation, OperationKind, stream_of
 from lastgood.core.undoing import State, Thing, restored, reverted, things_of, to_redo, to_undo
 from lastgood.core.views import ModelPlan
+from lastgood.engine.past import operation_named, point_at
 from lastgood.engine.promote import describe, hold_facts, mark_facts
 from lastgood.engine.resolve import model_of
-from lastgood.errors import InvalidReference, Irreversible, NotFound, Unverified
+from lastgood.errors import Irreversible, NotFound, Unverified
 from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
-__all__ = ["PlannedMoves", "operation_named", "plan_restore", "plan_revert", "plan_undo", "seq_of"]
+__all__ = ["PlannedMoves", "plan_restore", "plan_revert", "plan_undo"]
 
 LOOKED_BACK_MAX = 10_000  # operations among which a caller's own are looked for
 _PAGE = 200
@@ -36,27 +36,6 @@ class PlannedMoves:
     """The versions that refs will point to, whose bytes must be right."""
 
 
-def operation_named(connection: Connection, name: OperationId) -> Operation:
-    """The operation whose id begins so.
-
-    Raises:
-        NotFound: there is none. InvalidReference: there are several.
-    """
-    found = log.by_id(connection, parse_operation_id(name))
-    if not found:
-        raise NotFound(f"There is no operation {name}", hint="lastgood log shows them")
-    if len(found) > 1:
-        raise InvalidReference(f"{name} fits several operations", hint="give more digits")
-    return found[0]
-
-
-def seq_of(connection: Connection, moment: Moment) -> int:
-    """The position of the last operation up to a moment; 0: before the first. Raises NotFound."""
-    if isinstance(moment, int):
-        return log.seq_at(connection, moment)
-    return operation_named(connection, moment).seq
-
-
 def plan_restore(connection: Connection, command: Restore) -> PlannedMoves:
     """What restoring would do.
 
@@ -65,7 +44,7 @@ def plan_restore(connection: Connection, command: Restore) -> PlannedMoves:
         Held, Yanked, Unverified: of a version that a ref would point to.
     """
     model = model_of(connection, command.model)
-    seq = seq_of(connection, command.at)
+    seq = point_at(connection, command.at).seq
     if seq < model.id:
         raise Irreversible(
             f"{model.name} did not exist yet at that moment",

@@ -9,8 +9,9 @@ import httpx
 
 from lastgood import __version__
 from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
-from lastgood.core.ids import Digest, Instant, ModelName, RefName, digest_of_hex
+from lastgood.core.ids import Digest, ModelName, RefName, digest_of_hex
 from lastgood.core.manifest import Manifest, decode_manifest
+from lastgood.core.moments import Moment
 from lastgood.core.observations import GatewayReport
 from lastgood.core.operations import Actor, Origin
 from lastgood.core.views import (
@@ -87,14 +88,14 @@ class RemoteRegistry(TimeCalls):
 
     # --- look -------------------------------------------------------------------------------------
 
-    def models(self) -> Sequence[ModelView]:
-        return self._get("models", list[ModelView])
+    def models(self, *, at: Moment | None = None) -> Sequence[ModelView]:
+        return self._get("models", list[ModelView], at=at)
 
-    def versions(self, model: ModelName) -> Sequence[VersionView]:
-        return self._get(f"models/{part(model)}/versions", list[VersionView])
+    def versions(self, model: ModelName, *, at: Moment | None = None) -> Sequence[VersionView]:
+        return self._get(f"models/{part(model)}/versions", list[VersionView], at=at)
 
-    def show(self, reference: str) -> VersionView:
-        return self._get("show", VersionView, reference=reference)
+    def show(self, reference: str, *, at: Moment | None = None) -> VersionView:
+        return self._get("show", VersionView, reference=reference, at=at)
 
     def log(
         self,
@@ -103,6 +104,7 @@ class RemoteRegistry(TimeCalls):
         environment: RefName | None = None,
         limit: int = 50,
         before_seq: int | None = None,
+        at: Moment | None = None,
     ) -> Sequence[LogEntry]:
         return self._get(
             "log",
@@ -111,18 +113,19 @@ class RemoteRegistry(TimeCalls):
             environment=environment,
             limit=limit,
             before_seq=before_seq,
+            at=at,
         )
 
     def live(
-        self, model: ModelName | None = None, *, at: Instant | None = None
+        self, model: ModelName | None = None, *, at: Moment | None = None
     ) -> Sequence[LiveView]:
         return self._get("live", list[LiveView], model=model, at=at)
 
     def why(self, request_id: str) -> WhyView:
         return self._get(f"why/{part(request_id)}", WhyView)
 
-    def diff(self, a: str, b: str) -> DiffView:
-        return self._get("diff", DiffView, a=a, b=b)
+    def diff(self, a: str, b: str, *, at: Moment | None = None) -> DiffView:
+        return self._get("diff", DiffView, a=a, b=b, at=at)
 
     def fsck(self) -> FsckReport:
         return decode(self._http.call("POST", "fsck", answer_timeout_s=FSCK_TIMEOUT_S), FsckReport)

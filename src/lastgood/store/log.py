@@ -42,6 +42,7 @@ __all__ = [
     "models_of",
     "newest",
     "newest_ms",
+    "newest_of",
     "page",
     "seq_at",
     "verify_chain",
@@ -58,6 +59,12 @@ _newest = Statement(sa.select(_o.seq, _o.hash, _o.at_ms).order_by(_o.seq.desc())
 _head = Statement(
     sa.select(sa.func.max(operation_streams.c.seq)).where(
         operation_streams.c.stream == sa.bindparam("stream")
+    )
+)
+_newest_of = Statement(
+    sa.select(sa.func.max(operation_streams.c.seq)).where(
+        operation_streams.c.stream == sa.bindparam("stream"),
+        operation_streams.c.seq <= sa.bindparam("up_to"),
     )
 )
 _by_key = Statement(sa.select(_o.body).where(_o.idempotency_key == sa.bindparam("key")))
@@ -157,6 +164,12 @@ def newest_ms(connection: Connection) -> Instant:
     """The time of the newest operation; 0 for an empty log."""
     row = _newest.first(connection)
     return Instant(row[2] if row else 0)
+
+
+def newest_of(connection: Connection, model: ModelName, *, up_to: int) -> int:
+    """The newest position up to `up_to` of an operation on a model while it had that name; 0: there is none."""
+    parameters = {"stream": stream_of(model), "up_to": up_to}
+    return int(_newest_of.scalar(connection, parameters) or 0)
 
 
 def by_idempotency_key(connection: Connection, key: str) -> Operation | None:

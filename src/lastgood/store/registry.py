@@ -39,7 +39,6 @@ __all__ = [
     "model_by_id",
     "model_named",
     "model_named_alike",
-    "move_at",
     "move_up_to",
     "moves_of",
     "next_move",
@@ -211,7 +210,6 @@ _moves = sa.select(_w.seq, _w.before, _w.after, _w.at_ms).where(
     _w.model_id == sa.bindparam("model_id"), _w.ref == sa.bindparam("ref")
 )
 _moves_of = Statement(_moves.order_by(_w.seq.desc()).limit(sa.bindparam("limit")))
-_move_at = Statement(_moves.where(_w.at_ms <= sa.bindparam("at")).order_by(_w.seq.desc()).limit(1))
 _move_up_to = Statement(
     _moves.where(_w.seq <= sa.bindparam("seq")).order_by(_w.seq.desc()).limit(1)
 )
@@ -362,12 +360,6 @@ def moves_of(
     """Moves of a ref, newest first."""
     rows = _moves_of.all(connection, {"model_id": model_id, "ref": ref, "limit": limit})
     return [MoveRow(*row) for row in rows]
-
-
-def move_at(connection: Connection, model_id: int, ref: str, at: Instant) -> MoveRow | None:
-    """The move in force at that moment."""
-    row = _move_at.first(connection, {"model_id": model_id, "ref": ref, "at": at})
-    return MoveRow(*row) if row else None
 
 
 def move_up_to(connection: Connection, model_id: int, ref: str, seq: int) -> MoveRow | None:

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from lastgood.api.native.replies import reply
-from lastgood.core.ids import Instant, parse_model_name, parse_ref_name
+from lastgood.core.ids import parse_model_name, parse_ref_name
+from lastgood.core.moments import Moment, moment_from_wire
 from lastgood.core.ports import Registry
 from lastgood.core.views import (
     DiffView,
@@ -22,7 +23,11 @@ __all__ = ["reading_routes"]
 
 LOG_LIMIT_MAX = 1000
 SEQ_MAX = 2**63 - 1
-MOMENT_MAX = 253_402_300_799_999  # the last millisecond of the year 9999
+
+At = Annotated[
+    str | None,
+    Query(description="A moment: milliseconds since 1970, or an operation", max_length=30),
+]
 
 
 def reading_routes(registry: Registry) -> APIRouter:
@@ -30,24 +35,24 @@ def reading_routes(registry: Registry) -> APIRouter:
     routes = APIRouter(tags=["look"])
 
     @routes.get("/models", response_model=list[ModelView])
-    def models() -> Response:
-        """All models, by name."""
-        return reply(registry.models())
+    def models(at: At = None) -> Response:
+        """All models, by name; now or at a moment."""
+        return reply(registry.models(at=_moment(at)))
 
     @routes.get("/models/{model}/versions", response_model=list[VersionView])
-    def versions(model: str) -> Response:
-        """All versions of a model, newest first, without their manifests."""
-        return reply(registry.versions(parse_model_name(model)))
+    def versions(model: str, at: At = None) -> Response:
+        """All versions of a model, newest first, without their manifests; now or at a moment."""
+        return reply(registry.versions(parse_model_name(model), at=_moment(at)))
 
     @routes.get("/show", response_model=VersionView)
-    def show(reference: str) -> Response:
+    def show(reference: str, at: At = None) -> Response:
         """The version that a reference names: `churn`, `churn/4`, `churn@champion`, `churn@production~1` ..."""
-        return reply(registry.show(reference))
+        return reply(registry.show(reference, at=_moment(at)))
 
     @routes.get("/diff", response_model=DiffView)
-    def diff(a: str, b: str) -> Response:
+    def diff(a: str, b: str, at: At = None) -> Response:
         """What differs between two versions."""
-        return reply(registry.diff(a, b))
+        return reply(registry.diff(a, b, at=_moment(at)))
 
     @routes.get("/log", response_model=list[LogEntry])
     def log(
@@ -55,28 +60,27 @@ def reading_routes(registry: Registry) -> APIRouter:
         environment: str | None = None,
         limit: Annotated[int, Query(ge=1, le=LOG_LIMIT_MAX)] = 50,
         before_seq: Annotated[int | None, Query(ge=0, le=SEQ_MAX)] = None,
+        at: At = None,
     ) -> Response:
-        """Operations, newest first; pass the last `seq` as `before_seq` to read on."""
+        """Operations, newest first, up to a moment; pass the last `seq` as `before_seq` to read on."""
         return reply(
             registry.log(
                 model=None if model is None else parse_model_name(model),
                 environment=None if environment is None else parse_ref_name(environment),
                 limit=limit,
                 before_seq=before_seq,
+                at=_moment(at),
             )
         )
 
     @routes.get("/live", response_model=list[LiveView])
     def live(
         model: str | None = None,
-        at: Annotated[int | None, Query(ge=0, le=MOMENT_MAX)] = None,
+        at: At = None,
     ) -> Response:
-        """Ordered and observed state of every ref, now or at a moment (milliseconds since 1970)."""
+        """Ordered and observed state of every ref, now or at a moment."""
         return reply(
-            registry.live(
-                None if model is None else parse_model_name(model),
-                at=None if at is None else Instant(at),
-            )
+            registry.live(None if model is None else parse_model_name(model), at=_moment(at))
         )
 
     @routes.get("/why/{request_id}", response_model=WhyView)
@@ -90,3 +94,7 @@ def reading_routes(registry: Registry) -> APIRouter:
         return reply(registry.fsck())
 
     return routes
+
+
+def _moment(at: str | None) -> Moment | None:
+    return None if at is None else moment_from_wire(at)
