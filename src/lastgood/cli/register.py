@@ -62,6 +62,13 @@ def register(
             "--entry-point", metavar="CMD", help="The script that made it, with its arguments."
         ),
     ] = "",
+    load_test: Annotated[
+        bool,
+        typer.Option(
+            "--load-test/--no-load-test",
+            help="Load an MLflow model and let it answer its input example first, in a process of its own.",
+        ),
+    ] = True,
     seed: Annotated[
         list[str] | None,
         typer.Option("--seed", metavar="[K=]V", help="A random seed it was made with; repeatable."),
@@ -85,6 +92,7 @@ def register(
         },
         tags=pairs(tag or (), option="--tag"),
         reason=reason,
+        load_test=load_test,
         around=Surroundings(
             data=tuple(train_data or ()),
             keep_data=keep_data,

@@ -1,20 +1,23 @@
 """From a directory to a version: hash, describe, send what is missing, register."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
 from lastgood.core.canonical import portable_number
 from lastgood.core.commands import Caller, Register
 from lastgood.core.evidence import Evidence
-from lastgood.core.ids import Digest, parse_model_name
+from lastgood.core.ids import Digest, digest_of_hex, parse_model_name
 from lastgood.core.manifest import FileEntry, Manifest, Source
 from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, FACT_FILES, read_model_facts
 from lastgood.core.ports import Registry
 from lastgood.core.views import Outcome
 from lastgood.errors import IntegrityFailure
 from lastgood.sdk.capture import Surroundings, capture
+from lastgood.sdk.load_test import LoadTest, Tested, left_out
 from lastgood.sdk.scan import (
     HashedFile,
     Progress,
@@ -40,6 +43,8 @@ class Described:
     reason: str = ""
     around: Surroundings = field(default_factory=Surroundings)
     evidence: tuple[Evidence, ...] = ()
+    load_test: bool = True
+    """Whether an MLflow model with an input example has to load and answer it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +81,28 @@ def register_path(
 
     Raises:
         NotFound, InvalidInput, TooLarge: the files cannot be a model; the message names which and why.
+        Refused: the model does not load, or does not answer its input example.
         Conflict: a file changed while it was read. And whatever `Registry.register` raises.
     """
     parse_model_name(model)
-    bundle = read_bundle(path, described=described, progress=progress)
+    described = described or Described()
+    with ExitStack() as stack:
+        # Its process imports while the files are hashed.
+        test = stack.enter_context(LoadTest(path)) if described.load_test else None
+        bundle = read_bundle(path, described=described, progress=progress)
+        if bundle.manifest.flavors:
+            tested = test.run(bundle.manifest) if test else left_out()
+            bundle, described = _with_finding(bundle, described, tested)
     return register_bundle(registry, bundle, model=model, caller=caller, described=described)
+
+
+def _with_finding(bundle: Bundle, described: Described, tested: Tested) -> tuple[Bundle, Described]:
+    evidence = tested.evidence
+    if tested.golden:
+        digest = digest_of_hex(hashlib.sha256(tested.golden).hexdigest())
+        bundle = replace(bundle, blobs={**bundle.blobs, digest: tested.golden})
+        evidence = replace(evidence, object=digest)
+    return bundle, replace(described, evidence=(*described.evidence, evidence))
 
 
 def read_bundle(

@@ -1,0 +1,116 @@
+"""The load test: before a model is registered it is loaded and answers its input example, elsewhere."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from lastgood.core.evidence import LOAD_TEST, Evidence
+from lastgood.core.manifest import Manifest
+from lastgood.errors import Refused
+from lastgood.trial import Trial, TrialOrder, TrialReport, mlflow_is_here
+
+__all__ = ["ABSOLUTE_TOLERANCE", "RELATIVE_TOLERANCE", "LoadTest", "Tested", "left_out"]
+
+RELATIVE_TOLERANCE = 1e-6
+ABSOLUTE_TOLERANCE = 1e-9
+GOLDEN_SIZE_MAX = 16 * 2**20
+GOLDEN_SCHEMA = 1
+PYFUNC = "python_function"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """The finding, and the golden answers to be stored as the object that it names."""
+
+    evidence: Evidence
+    golden: bytes = b""
+
+
+class LoadTest:
+    """A load test of a model directory; its process starts importing as soon as this is made.
+
+    Args:
+        path: The model directory; without an `MLmodel` nothing is started.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        possible = mlflow_is_here() and (path / "MLmodel").is_file()
+        self._trial = self._stack.enter_context(Trial()) if possible else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def run(self, manifest: Manifest) -> Tested:
+        """Load the model and let it answer its input example twice.
+
+        Raises:
+            Refused: it cannot be loaded, or does not answer.
+        """
+        if PYFUNC not in manifest.flavors:
+            return _unknown("not an MLflow model that mlflow.pyfunc can load")
+        if self._trial is None:
+            return _unknown("mlflow is not installed here")
+        if not manifest.input_example:
+            return _unknown("the model has no input example")
+        try:
+            report = self._trial.run(TrialOrder(path=self._path))
+        except Refused as error:
+            raise Refused(
+                f"The model does not pass its load test, so nothing was registered: {error.message}",
+                hint=f"{error.hint}\nto register it all the same: --no-load-test (load_test=False)",
+            ) from error
+        return _passed(manifest, report)
+
+
+def left_out() -> Tested:
+    """What is recorded when somebody does not want the test."""
+    return _unknown("left out on request")
+
+
+def _unknown(why: str) -> Tested:
+    return Tested(evidence=Evidence(name=LOAD_TEST, outcome="unknown", summary=why))
+
+
+def _passed(manifest: Manifest, report: TrialReport) -> Tested:
+    golden = {
+        "schema": GOLDEN_SCHEMA,
+        "input": manifest.input_example,
+        "answers": report.answers,
+        "deterministic": report.deterministic,
+        "tolerance": {"relative": RELATIVE_TOLERANCE, "absolute": ABSOLUTE_TOLERANCE},
+    }
+    body = msgspec.json.encode(golden)
+    kept = len(body) <= GOLDEN_SIZE_MAX
+    words = "answered its input example"
+    words += "" if report.deterministic else "; the answers differ from call to call"
+    words += "" if kept else "; the answers are too large to keep"
+    return Tested(
+        evidence=Evidence(
+            name=LOAD_TEST,
+            outcome="pass",
+            summary=f"{words}: loaded in {report.load_s:.2f} s, answered in {report.predict_ms:.1f} ms, {report.peak_mib:.0f} MiB",
+            figures={
+                "load_s": round(report.load_s, 4),
+                "predict_ms": round(report.predict_ms, 3),
+                "peak_mib": round(report.peak_mib, 1),
+                "deterministic": "yes" if report.deterministic else "no",
+                "mlflow": report.mlflow,
+                "python": report.python,
+            },
+        ),
+        golden=body if kept else b"",
+    )
