@@ -30,6 +30,7 @@ from lastgood.store.open import SCHEMA_REVISION, backend_of
 
 NEXT = "9999"
 PATIENCE_S = 60.0
+ORIGINAL = migrations.configuration
 HEAD = f"""
 import sqlalchemy as sa
 from alembic import op
@@ -172,14 +173,13 @@ def test_a_migration_that_takes_away_what_is_in_use_would_be_noticed(
         assert under_load(engine, lambda: migrate(place)).failures != []
 
 
-def test_this_release_does_not_open_what_a_newer_one_wrote(data, store_url, newer_release):
+def test_this_release_does_not_open_what_a_newer_one_wrote(
+    data, store_url, newer_release, monkeypatch
+):
     newer_release(EXPAND)
     migrate(existing_place(data, store_url=store_url)[1])
-    with pytest.raises(StoreUnavailable) as refusal, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(migrations, "configuration", ORIGINAL)
+    monkeypatch.setattr(migrations, "configuration", ORIGINAL)
+    with pytest.raises(StoreUnavailable) as refusal:
         open_engine(data, store_url=store_url)
     assert NEXT in refusal.value.message
     assert "newer" in refusal.value.hint
-
-
-ORIGINAL = migrations.configuration
