@@ -8,6 +8,7 @@ from lastgood.cli.output import Output, bytes_of, moment, styled, text
 from lastgood.cli.session import Session
 from lastgood.cli.words import At, as_of_line, holds_text, marks_text, refs_text
 from lastgood.core.manifest import Manifest
+from lastgood.core.reproducibility import ITEMS
 from lastgood.core.views import VersionView
 
 __all__ = ["show"]
@@ -74,6 +75,10 @@ def show_version(view: VersionView, out: Output) -> None:
 
 
 def _show_evidence(view: VersionView, out: Output) -> None:
+    if view.manifest is not None:
+        have = f"{len(ITEMS) - len(view.missing)} of {len(ITEMS)}"
+        lacks = "\n".join(f"{one.item}: {one.what}" for one in view.missing)
+        out.facts([("evidence", have), ("missing", styled(lacks, "yellow") if lacks else "")])
     out.facts(
         (
             one.name.replace("_", " "),

@@ -17,6 +17,7 @@ from lastgood.core.ids import (
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import Receipt
 from lastgood.core.operations import Actor, Origin
+from lastgood.core.reproducibility import Missing
 
 __all__ = [
     "DiffView",
@@ -101,6 +102,8 @@ class VersionView:
     """The newest of each name."""
     manifest: Manifest | None = None
     """None in lists, and for an external version."""
+    missing: tuple[Missing, ...] = ()
+    """With a manifest: what the version lacks to be made again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

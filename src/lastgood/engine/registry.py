@@ -21,6 +21,7 @@ from lastgood.core.manifest import Manifest
 from lastgood.core.moments import Moment
 from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
 from lastgood.core.operations import OperationKind, stream_of
+from lastgood.core.reproducibility import missing_items
 from lastgood.core.views import (
     DiffView,
     FsckReport,
@@ -85,7 +86,11 @@ class LocalRegistry(TimeVerbs):
 
         view = self._read(lambda c: self._past(c, at, reference, query))
         # A manifest never changes, so it may be read after the snapshot.
-        return replace(view, manifest=self.manifest(view.digest)) if view.digest else view
+        if view.digest is None:
+            return view
+        manifest = self.manifest(view.digest)
+        lacks = missing_items(manifest, {one.name: one.outcome for one in view.evidence})
+        return replace(view, manifest=manifest, missing=lacks)
 
     def manifest(self, digest: Digest) -> Manifest:
         return read_manifest(self._kernel.objects, parse_digest(digest))
