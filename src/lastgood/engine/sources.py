@@ -92,6 +92,8 @@ def resolve_source(
         return _from_folder(connection, artifacts, claim, folder)
     if scheme in {"", "file"} or len(scheme) == 1:  # one letter is a drive of Windows
         _check_local(connection, claim)
+    if claim.logged_model_id:
+        Tracking.logged_model(connection, claim.logged_model_id)
     return external
 
 

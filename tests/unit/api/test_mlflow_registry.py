@@ -1,6 +1,7 @@
 """MLflow's registry protocol: what clients rely on, and what MLflow does not promise but lastgood keeps."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -220,6 +221,51 @@ def test_a_proxied_address_of_this_server_is_frozen_and_one_elsewhere_is_externa
             "POST", "/model-versions/create", {"name": "churn", "source": address, "run_id": run_id}
         )
         assert api.engine.registry.versions("churn")[0].verified is verified
+
+
+def test_an_external_version_may_not_claim_a_logged_model_that_does_not_exist(api):
+    api.model()
+    sent = {"name": "churn", "source": "s3://bucket/model", "model_id": "m-" + "0" * 32}
+    assert api.refused("POST", "/model-versions/create", sent)[:2] == (
+        404,
+        "RESOURCE_DOES_NOT_EXIST",
+    )
+
+
+def test_a_registered_logged_model_knows_its_versions(api):
+    api.model()
+    sent = {"experiment_id": "0", "name": "net"}
+    info = api.call("POST", "/logged-models", sent)["model"]["info"]
+    api.upload(info["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/model.pkl", b"weights")
+    for _ in range(2):
+        sent = {"name": "churn", "source": f"models:/{info['model_id']}"}
+        api.call("POST", "/model-versions/create", sent)
+    found = api.call("GET", f"/logged-models/{info['model_id']}")["model"]["info"]["tags"]
+    assert [(tag["key"], json.loads(tag["value"])) for tag in found] == [
+        (
+            "mlflow.modelVersions",
+            [{"name": "churn", "version": 1}, {"name": "churn", "version": 2}],
+        )
+    ]
+
+
+def test_a_tag_of_a_version_without_a_value_is_empty(api):
+    api.model()
+    api.version()
+    named = {"name": "churn", "version": "1"}
+    api.call("POST", "/model-versions/set-tag", {**named, "key": "k"})
+    shown = api.call("GET", "/model-versions/get", named)["model_version"]
+    assert shown["tags"] == [{"key": "k", "value": ""}]
+
+
+def test_a_change_may_come_without_its_content_type(api):
+    api.model()
+    path = "/api/2.0/mlflow/registered-models"
+    body = b'{"name": "churn", "description": "a"}'
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert api.send("PATCH", f"{path}/update", content=body, headers=form).status_code == 200
+    refused = api.send("POST", f"{path}/create", content=body, headers=form)
+    assert "Content-Type must be one of" in refused.json()["message"]
 
 
 def test_an_external_version_is_recorded_without_a_digest(api):

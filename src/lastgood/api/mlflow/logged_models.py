@@ -59,7 +59,7 @@ class _Order(msgspec.Struct):
 
 
 class _Search(msgspec.Struct):
-    experiment_ids: list[str] = []
+    experiment_ids: list[str]
     filter: str = ""
     datasets: list[_Dataset] = []
     max_results: Int64 = SEARCH_RESULTS_DEFAULT

@@ -39,6 +39,8 @@ FILTERS_MAX = 100  # clauses
 ORDERS_MAX = 20
 EXPERIMENTS_MAX = 10_000  # ids in one search
 DATASETS_MAX = 100  # that logged models were measured on
+NOWHERE = (-1,)
+"""Searched where no experiment is named, so that a filter that cannot be right is refused there too."""
 VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 """By their numbers in MLflow's protocol, which begin at 1."""
 _LIFECYCLES = {"ACTIVE_ONLY": (ACTIVE,), "DELETED_ONLY": (DELETED,), "ALL": (ACTIVE, DELETED)}
@@ -92,9 +94,7 @@ class Searches:
         ids = _experiment_ids(experiment_ids)
         search = (ids, *_identity(query))
         paging = _paging(query, search)
-        if not ids:
-            return Page((), "")
-        items, last = self._database.read(lambda c: search_runs(c, ids, paging))
+        items, last = self._database.read(lambda c: search_runs(c, ids or NOWHERE, paging))
         return Page(items, encode_token(last, search=search))
 
     def experiments(self, query: Query) -> Page[Experiment]:
@@ -117,9 +117,7 @@ class Searches:
             limit=_results_max(query.results_max),
             after=decode_token(query.token, search=search),
         )
-        if not ids:
-            return Page((), "")
-        items, last = self._database.read(lambda c: search_models(c, ids, paging))
+        items, last = self._database.read(lambda c: search_models(c, ids or NOWHERE, paging))
         return Page(items, encode_token(last, search=search))
 
     def history(

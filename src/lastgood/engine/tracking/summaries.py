@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from lastgood.core.tracking import Metric
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
-from lastgood.engine.tracking.runs import existing_run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import summaries as store
@@ -34,7 +33,7 @@ class Summaries:
         steps: Steps | None = None,
         results_max: int = SAMPLES_MAX,
     ) -> list[tuple[str, Metric]]:
-        """Points of a metric for a chart: of each run at most `results_max`, evenly spread.
+        """Points of a metric for a chart: of each run that there is at most `results_max`, evenly spread.
 
         Args:
             run_ids: The runs, in the order in which they are answered.
@@ -43,7 +42,6 @@ class Summaries:
             results_max: Points per run.
 
         Raises:
-            NotFound: there is no such run.
             InvalidInput: too many runs or points, or the steps run backwards.
         """
         _check_runs(run_ids, request="GetMetricHistoryBulkInterval")
@@ -56,8 +54,6 @@ class Summaries:
             )
 
         def query(connection: Connection) -> list[tuple[str, Metric]]:
-            for run_id in run_ids:
-                existing_run(connection, run_id)
             return [
                 (run_id, metric)
                 for run_id in run_ids

@@ -105,6 +105,7 @@ def test_orders(desk, three, order_by, expected):
         {"most": 0},
         {"most": 50_001},
         {"experiments": ["x"]},
+        {"experiments": [], "filter_text": "dataset.color = 'a'"},
     ],
 )
 def test_searches_that_cannot_be_right(desk, three, options):
