@@ -5,52 +5,20 @@ ids: ``⟦run:0⟧`` is a run that an earlier request made, ``⟦p⟧`` the begi
 sequence. Everything else is a plain value, so that a failing sequence shrinks to few short requests.
 """
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from differential import searches, values
+from differential import searches, values, webhooks
+from differential.request import ARTIFACTS, PREFIX, Call, call, fields, named
 from differential.values import KEY, PREFIX_LENGTH, TAGS, TEXT, at_most_one_in
 
-__all__ = ["PRELUDE", "Call", "sequences"]
+__all__ = ["PRELUDE", "sequences"]
 
-JSON = "application/json"
-PREFIX = "/api/2.0/mlflow"
-ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 CALLS_MAX = 24
 UNKNOWN_RUN = "0" * 32
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request."""
-
-    method: str
-    path: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    raw: str | None = None
-    """The body as it is, instead of the fields."""
-    content_type: str = JSON
-    in_query: bool = False
-    doubled: tuple[str, Any] | None = None
-    """A field that the body names a second time, with another value, before the others."""
-    twists: tuple[str, ...] = ()
-    """What was done to make it unusual."""
-
-    def __repr__(self) -> str:
-        sent = self.fields if self.raw is None else self.raw
-        text = f"{self.method} {self.path.removeprefix(PREFIX)} {sent!r}"
-        return text + (f"  # {', '.join(self.twists)}" if self.twists else "")
-
-
-def named(
-    kind: str, *, unknown: str, others: tuple[str, ...] = ("", "x", "0")
-) -> st.SearchStrategy[str]:
-    known = st.integers(0, 2).map(lambda i: f"⟦{kind}:{i}⟧")
-    return at_most_one_in(12, st.sampled_from([unknown, *others]), known)
-
-
 EXPERIMENT = named("experiment", unknown="98765432101234", others=("", "x"))
 RUN = named("run", unknown=UNKNOWN_RUN)
 LOGGED_MODEL = named("model", unknown="m-" + UNKNOWN_RUN)
@@ -153,12 +121,6 @@ METRIC_VALUE = at_most_one_in(
 ITEM_KEY = st.sampled_from(["k", "k2", "loss", "a/b", "é"])
 
 
-def fields(
-    required: dict[str, st.SearchStrategy], **optional: st.SearchStrategy
-) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(required, optional=optional)
-
-
 METRIC = fields({"key": KEY, "value": METRIC_VALUE, "timestamp": TIME}, step=STEP)
 MODEL_METRIC = fields(
     {"key": ITEM_KEY, "value": METRIC_VALUE, "timestamp": TIME},
@@ -205,11 +167,6 @@ MODEL_JSON = st.sampled_from(
         '{"artifact_path": "m", "flavors": 5, "utc_time_created": "t", "run_id": "r"}',
     ]
 )
-
-
-def call(method: str, path: str, sent: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy:
-    full = path if path.startswith("/api/") else PREFIX + path
-    return sent.map(lambda found: Call(method, full, found, in_query=method == "GET"))
 
 
 def tagged(path: str, owner: dict[str, st.SearchStrategy]) -> list[st.SearchStrategy]:
@@ -302,6 +259,29 @@ RUN_CALLS = [
             max_results=values.RESULTS,
             page_token=values.token("metrics/get-history"),
         ),
+    ),
+]
+RUNS = st.lists(RUN, max_size=3)
+CHART_CALLS = [
+    call(
+        "GET",
+        "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
+        fields({"run_id": RUNS, "metric_key": KEY}, max_results=values.RESULTS),
+    ),
+    call(
+        "GET",
+        "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval",
+        fields(
+            {"run_ids": RUNS, "metric_key": KEY},
+            start_step=STEP,
+            end_step=STEP,
+            max_results=values.RESULTS,
+        ),
+    ),
+    call(
+        "POST",
+        "/ajax-api/2.0/mlflow/experiments/search-datasets",
+        fields({"experiment_ids": st.lists(EXPERIMENT, max_size=2)}),
     ),
 ]
 LOGGED = PREFIX + "/logged-models"
@@ -457,6 +437,7 @@ TWISTS = (
     "dropped",
     "unknown field",
     "ajax",
+    "camel",
     "query",
     "kind",
     "raw",
@@ -464,16 +445,27 @@ TWISTS = (
 )
 
 
+def camel(value: Any) -> Any:
+    """The same with names as protobuf's JSON form has them."""
+    if isinstance(value, dict):
+        return {
+            re.sub("_([a-z0-9])", lambda found: found[1].upper(), key): camel(item)
+            for key, item in value.items()
+        }
+    return [camel(item) for item in value] if isinstance(value, list) else value
+
+
+def can_have(one: Call, twist: str) -> bool:
+    if ARTIFACTS in one.path or not one.fields or one.raw is not None:
+        return False
+    return not (one.in_query and twist in {"kind", "raw", "twice", "camel"})
+
+
 def twisted(one: Call, twist: str, which: int, junk: Any) -> Call:
     """The call with one thing about it that is unusual."""
-    known = sorted(one.fields)
-    if (
-        ARTIFACTS in one.path
-        or not known
-        or one.raw is not None
-        or (one.in_query and twist in {"kind", "raw", "twice"})
-    ):
+    if not can_have(one, twist):
         return one
+    known = sorted(one.fields)
     chosen = known[which % len(known)]
     changed: dict[str, Any] = {}
     match twist:
@@ -487,13 +479,20 @@ def twisted(one: Call, twist: str, which: int, junk: Any) -> Call:
             changed["raw"] = values.BODIES[which % len(values.BODIES)]
         case "twice":
             changed["doubled"] = (chosen, junk)
-        case "junk":
-            changed["fields"] = {**one.fields, chosen: junk}
-        case "dropped":
-            changed["fields"] = {k: v for k, v in one.fields.items() if k != chosen}
-        case "unknown field":
-            changed["fields"] = {**one.fields, "no_such_field": junk}
+        case _:
+            changed["fields"] = twisted_fields(one.fields, twist, chosen, junk)
     return replace(one, twists=(f"{twist} {chosen}",), **changed)
+
+
+def twisted_fields(fields: dict[str, Any], twist: str, chosen: str, junk: Any) -> dict[str, Any]:
+    match twist:
+        case "camel":
+            return camel(fields)
+        case "junk":
+            return {**fields, chosen: junk}
+        case "dropped":
+            return {k: v for k, v in fields.items() if k != chosen}
+    return {**fields, "no_such_field": junk}
 
 
 PLAIN = st.one_of(
@@ -503,6 +502,8 @@ PLAIN = st.one_of(
     *REGISTRY_CALLS,
     *REGISTRY_CALLS,
     *(call(*one) for one in searches.SEARCHES),
+    *CHART_CALLS,
+    *webhooks.WEBHOOK_CALLS,
     *ARTIFACT_CALLS,
     *ODD_CALLS,
 )

@@ -112,6 +112,8 @@ def _other_fault(pair: Any) -> bool:
     theirs, ours = pair.theirs, pair.ours
     if (theirs.status, theirs.code) == (ours.status, ours.code):
         return bool(ours.phrase)
+    if {theirs.code, ours.code} == {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"}:
+        return pair.call.method == "POST"
     # A request that is wrong in itself and about something that does not exist.
     return pair.call.method != "GET" and {theirs.status, ours.status} == {400, 404}
 
@@ -137,7 +139,7 @@ def _repeated(pair: Any) -> bool:
 
 def _other_model(pair: Any) -> bool:
     path = re.search(r"/logged-models/(⟦[^⟧]*⟧|[^/]+)", pair.call.path)
-    if not path or pair.call.method not in {"PATCH", "POST"}:
+    if not path or path[1] == "search" or pair.call.method not in {"PATCH", "POST"}:
         return False
     return "'model_id'" in pair.theirs.message or _sent(pair, "model_id") != path[1]
 
@@ -154,6 +156,13 @@ def _claims_nothing(pair: Any) -> bool:
 def _any_case(pair: Any) -> bool:
     words = re.findall(r"\b(?:not\s+)?(?:in|like|ilike)\b", str(_sent(pair, "filter")))
     return _is_search(pair) and bool(words) and "omparator" in pair.theirs.message
+
+
+def _other_names(pair: Any) -> bool:
+    missing = re.search(r"Missing value for required parameter '(\w+)'", pair.theirs.message)
+    words = missing[1].split("_") if missing else []
+    camel = "".join([*words[:1], *(word.capitalize() for word in words[1:])])
+    return camel in pair.call.fields and pair.ours.status < 500
 
 
 DEVIATIONS = [
@@ -240,9 +249,11 @@ DEVIATIONS = [
     ),
     Deviation(
         name="enumerations",
-        what="an unknown name of a status or view is refused: 400 INVALID_PARAMETER_VALUE",
-        reason="MLflow takes it for none and answers 200",
-        applies=lambda pair: _refused(pair, "Valid values are", "STATUS_UNSPECIFIED"),
+        what="an unknown name of a status or view, or half a number, is refused: 400 INVALID_PARAMETER_VALUE",
+        reason="MLflow takes it for none, or cuts the half off, and answers 200",
+        applies=lambda pair: _refused(
+            pair, "Valid values are", "STATUS_UNSPECIFIED", "Expected `int | str`, got `float`"
+        ),
     ),
     Deviation(
         name="version numbers",
@@ -259,6 +270,36 @@ DEVIATIONS = [
             and pair.ours.is_success
             and " null" in str(_sent(pair, "filter")).lower()
         ),
+    ),
+    Deviation(
+        name="searches that fail",
+        what="numbers of any size may be compared, and a search may be ordered by two names of a field",
+        reason="MLflow fails with 500 there",
+        applies=lambda pair: (
+            _is_search(pair)
+            and pair.ours.is_success
+            and pair.theirs.status == 500
+            and bool(re.search("too large|duplicate fields", pair.theirs.message))
+        ),
+    ),
+    Deviation(
+        name="keys with a hyphen",
+        what="a key like `a-b` may stand without quotes before IN and NOT IN too",
+        reason="MLflow takes it before the other comparisons only",
+        applies=lambda pair: (
+            _is_search(pair)
+            and pair.ours.is_success
+            and bool(
+                re.search(r"\.\w*-\S*\s+(not\s+)?in\b", str(_sent(pair, "filter")), re.IGNORECASE)
+            )
+        ),
+    ),
+    Deviation(
+        name="names as in JSON",
+        what="`runId` may stand for `run_id`, and so on, in every body",
+        reason="that is protobuf's JSON form, which generated clients send; "
+        "MLflow takes it for fields that may be missing only",
+        applies=_other_names,
     ),
     Deviation(
         name="keywords in any case",
@@ -289,6 +330,16 @@ DEVIATIONS = [
         applies=lambda pair: (
             pair.theirs.is_success
             and _refused(pair, "Invalid experiment name", "It contains control characters")
+        ),
+    ),
+    Deviation(
+        name="names of tags",
+        what="tags of a new run follow the rules for names (no `a/`, no `a#b`), those of a new logged model are not empty",
+        reason="MLflow checks that when a tag is set later, so that such a tag could never be changed",
+        applies=lambda pair: (
+            pair.theirs.is_success
+            and _endpoint(pair) in {"/runs/create", "/logged-models"}
+            and _refused(pair, "for parameter 'key'", "required parameter 'key'")
         ),
     ),
     Deviation(
@@ -329,10 +380,11 @@ DEVIATIONS = [
     ),
     Deviation(
         name="sources on other hosts",
-        what="a version may be registered from `http:` and `https:` addresses; it is external, without a digest",
+        what="a version may be registered from `http:` and `https:` addresses; it is external, without a digest; "
+        "an experiment may have its artifacts there",
         reason="MLflow refuses them because its server may open them; ours never opens an address",
         applies=lambda pair: (
-            _endpoint(pair) == "/model-versions/create"
+            _endpoint(pair) in {"/model-versions/create", "/experiments/create"}
             and "scheme addresses a host other than" in pair.theirs.message
             and pair.ours.is_success
         ),
@@ -362,7 +414,7 @@ DEVIATIONS = [
         reason="MLflow answers with the database's error",
         applies=lambda pair: (
             _endpoint(pair) == "/runs/create"
-            and not _sent(pair, "experiment_id")
+            and (pair.call.raw is not None or not _sent(pair, "experiment_id"))
             and pair.ours.is_success
         ),
     ),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from differential.calls import ARTIFACTS, PREFIX, Call
+from differential.request import ARTIFACTS, PREFIX, Call
 
 __all__ = ["EXAMPLES"]
 
@@ -57,6 +57,16 @@ EXAMPLES: dict[str, list[Call]] = {
     "half characters": [post("/runs/set-tag", **OF_RUN, key="k", value="\ud83d")],
     "version numbers": [get("/model-versions/get", name="⟦p⟧m", version=" 1")],
     "missing tags in the registry": [find_models("tags.k IS NULL")],
+    "searches that fail": [
+        post("/runs/search", experiment_ids=["⟦experiment:0⟧"], filter=f"created < {10**19}")
+    ],
+    "keys with a hyphen": [
+        post("/runs/search", experiment_ids=["⟦experiment:0⟧"], filter="params.a-b NOT IN ('v')")
+    ],
+    "names as in JSON": [post("/runs/delete", runId="⟦run:0⟧")],
+    "names of tags": [
+        post("/runs/create", experiment_id="⟦experiment:0⟧", tags=[{"key": "a#b", "value": "v"}])
+    ],
     "keywords in any case": [post("/experiments/search", max_results=5, filter="name like '⟦p⟧%'")],
     "strict filters": [
         post(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from differential.calls import JSON, Call
 from differential.protocol import follows_protocol
+from differential.request import JSON, PREFIX, Call
 from differential.values import PREFIX_LENGTH
 
 __all__ = ["Answer", "Pair", "Player"]
@@ -122,6 +122,11 @@ class Side:
             self._remember(call, found)
         return self._answer(call, status, found)
 
+    def forget_webhooks(self) -> None:
+        """Delete those of the last sequence: a list of them has no filter, and their number is limited."""
+        for webhook in self._pools.get("webhook", []):
+            self._send(Call("DELETE", f"{PREFIX}/webhooks/{webhook}"))
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -207,13 +212,15 @@ class Side:
                 "model": {"info": {"model_id": str() as model, "artifact_uri": uri}}
             }:
                 self._add("model", model, uri)
+            case "webhooks", {"webhook": {"webhook_id": str() as webhook}}:
+                self._add("webhook", webhook)
         if token := found.get("next_page_token"):
             self._add(f"token {call.path.rpartition('mlflow/')[2]}", token)
 
     def _add(self, kind: str, made: str, uri: str = "") -> None:
         self._pools.setdefault(kind, []).append(made)
         self._uris[made] = uri
-        if kind in {"run", "model"}:
+        if kind in {"run", "model", "webhook"}:
             self._ids[made] = f"<{kind} {len(self._pools[kind])}>"
 
     # --- one form -----------------------------------------------------------------------------------
@@ -267,7 +274,7 @@ class Side:
 
     def _is_own(self, one: Any, key: str) -> bool:
         """Not what another sequence made: a search without a filter finds everything."""
-        if key in {"experiments", "registered_models", "model_versions"}:
+        if key in {"experiments", "registered_models", "model_versions", "webhooks"}:
             return isinstance(one, dict) and str(one.get("name", "")).startswith(self._prefix)
         return True
 
@@ -291,6 +298,7 @@ class Player:
         self._played += 1
         prefix = f"d{self._played:0{PREFIX_LENGTH - 1}d}"
         for side in self._sides:
+            side.forget_webhooks()
             side.begin(prefix)
         for call in calls:
             theirs, ours = (side.play(call) for side in self._sides)

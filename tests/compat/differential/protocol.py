@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict, ParseError
 from mlflow.protos import databricks_pb2, mlflow_artifacts_pb2, model_registry_pb2, service_pb2
 
-from differential.calls import Call
+from differential.request import Call
 
 __all__ = ["follows_protocol"]
 
