@@ -49,6 +49,8 @@ VERBS = {
     "log": Verb("log", "log", PANEL_LOOK),
     "live": Verb("live", "live", PANEL_LOOK),
     "why": Verb("why", "why", PANEL_LOOK),
+    "blame": Verb("blame", "blame", PANEL_LOOK),
+    "lineage": Verb("lineage", "lineage", PANEL_LOOK),
     "diff": Verb("diff", "diff", PANEL_LOOK),
     "fsck": Verb("fsck", "fsck", PANEL_LOOK),
 }

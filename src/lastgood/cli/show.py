@@ -11,7 +11,7 @@ from lastgood.core.manifest import Manifest
 from lastgood.core.reproducibility import ITEMS
 from lastgood.core.views import VersionView
 
-__all__ = ["show"]
+__all__ = ["made_of", "show"]
 
 FILES_SHOWN_MAX = 20
 PACKAGES_SHOWN_MAX = 12
@@ -66,7 +66,7 @@ def show_version(view: VersionView, out: Output) -> None:
             ("source", view.source),
             ("run", view.run_id),
             ("tags", _pairs(view.tags)),
-            *(_made_of(view.manifest) if view.manifest is not None else ()),
+            *(made_of(view.manifest) if view.manifest is not None else ()),
         ]
     )
     _show_evidence(view, out)
@@ -88,7 +88,8 @@ def _show_evidence(view: VersionView, out: Output) -> None:
     )
 
 
-def _made_of(manifest: Manifest) -> list[tuple[str, str]]:
+def made_of(manifest: Manifest) -> list[tuple[str, str]]:
+    """What a version was made from, as facts to show."""
     environment, code = manifest.environment, manifest.code
     metrics = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in manifest.metrics.items()}
     data = (

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from lastgood.cli.origin import origin_facts
 from lastgood.cli.output import Output, moment, styled
 from lastgood.cli.session import Session
-from lastgood.cli.words import entry_block, holds_text, marks_text
+from lastgood.cli.words import entry_block
 from lastgood.core.views import WhyView
 
 __all__ = ["why"]
@@ -57,13 +58,4 @@ def _show(view: WhyView, out: Output) -> None:
         out.line("it came to be by")
         entry_block(view.registered_by, out)
     if view.version is not None:
-        version = view.version
-        out.facts(
-            [
-                ("source", version.source),
-                ("run", version.run_id),
-                ("judged now", marks_text(version.marks, because=True)),
-                ("holds now", holds_text(version.holds, out)),
-            ],
-            indent=2,
-        )
+        origin_facts(view.version, out)

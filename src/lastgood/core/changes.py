@@ -81,6 +81,9 @@ class VersionRegistered:
     """For an external version: where an MLflow client finds the bytes."""
     size: int = 0
     tags: dict[str, str] = field(default_factory=dict)
+    commit: str = ""
+    """Of the training code, as the manifest has it; and the digests of the data."""
+    data: tuple[str, ...] = ()
     kind: Literal["version_registered"] = "version_registered"
 
 

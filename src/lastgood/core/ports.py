@@ -11,7 +11,7 @@ from lastgood.core.ids import Digest, ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.moments import Moment
 from lastgood.core.observations import GatewayReport
-from lastgood.core.ports_time import TimeTravel
+from lastgood.core.ports_time import TimeTravel, Tracing
 from lastgood.core.views import (
     DiffView,
     FsckReport,
@@ -67,7 +67,7 @@ class RegistryFeed(Protocol):
         ...
 
 
-class Registry(RegistryFeed, TimeTravel, Protocol):
+class Registry(RegistryFeed, Tracing, TimeTravel, Protocol):
     """Every verb of lastgood. All errors are of `lastgood.errors`; every method may raise ServerUnreachable."""
 
     def models(self, *, at: Moment | None = None) -> Sequence[ModelView]:

@@ -1,11 +1,36 @@
 """The part of the registry's port that goes back in time."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lastgood.core.commands import Caller, Restore, Revert, Undo, Yank
-from lastgood.core.views import ModelPlan, Outcome
+from lastgood.core.moments import Moment
+from lastgood.core.views import BlameView, LineageView, ModelPlan, Outcome
 
-__all__ = ["TimeTravel"]
+__all__ = ["TimeTravel", "Tracing"]
+
+
+class Tracing(Protocol):
+    """Explaining what is there."""
+
+    def blame(self, reference: str, *, at: Moment | None = None) -> BlameView:
+        """Who put there what is at a place such as ``churn@production``, and what is known of it.
+
+        Raises:
+            InvalidReference: the reference is no place. NotFound: nothing is there.
+        """
+        ...
+
+    def lineage(self, subject: str, *, direction: Literal["up", "down"]) -> LineageView:
+        """What a version was made from, or what was made from something and where that is live.
+
+        Args:
+            subject: A reference; down also ``data:DIGEST``, ``commit:SHA`` or ``run:ID``.
+            direction: ``up`` or ``down``.
+
+        Raises:
+            InvalidReference: it does not follow the grammar, or fits several. NotFound.
+        """
+        ...
 
 
 class TimeTravel(Protocol):

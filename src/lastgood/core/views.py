@@ -20,11 +20,15 @@ from lastgood.core.operations import Actor, Origin
 from lastgood.core.reproducibility import Missing
 
 __all__ = [
+    "BlameView",
     "DiffView",
     "Difference",
     "EvidenceView",
     "FsckReport",
     "HoldView",
+    "LineageEdge",
+    "LineageNode",
+    "LineageView",
     "LiveView",
     "LogEntry",
     "MarkView",
@@ -271,6 +275,48 @@ class WhyView:
     ordered_by: LogEntry | None
     registered_by: LogEntry | None
     version: VersionView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlameView:
+    """Who put the version there, and what is known of it."""
+
+    model: ModelName
+    ref: RefName
+    version: VersionView
+    """With its manifest, judgements and evidence."""
+    ordered_by: LogEntry
+    registered_by: LogEntry | None
+    before: VersionNumber | None
+    """What was there before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageNode:
+    """Something that a version was made from, a version, or a place where it is live."""
+
+    id: str
+    """For example ``churn/4``, ``data:sha256:ab...``, ``commit:c0ffee``, ``run:12ab``, ``churn@production``."""
+    kind: Literal["version", "data", "commit", "run", "ref"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageEdge:
+    """`source` went into `target`."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageView:
+    """What something was made from (up), or what was made from it and where that is live (down)."""
+
+    root: str
+    direction: Literal["up", "down"]
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[LineageEdge, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

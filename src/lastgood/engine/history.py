@@ -20,7 +20,7 @@ from lastgood.store import log, observations
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
-__all__ = ["live", "log_entries", "why"]
+__all__ = ["live", "log_entries", "log_entry", "why"]
 
 
 def log_entries(
@@ -45,10 +45,11 @@ def log_entries(
     )
     if model is not None and not operations and (before_seq is None or at is not None):
         model_of(connection, model)
-    return [_entry(connection, operation, end=end) for operation in operations]
+    return [log_entry(connection, operation, end=end) for operation in operations]
 
 
-def _entry(connection: Connection, operation: Operation, *, end: int | None = None) -> LogEntry:
+def log_entry(connection: Connection, operation: Operation, *, end: int | None = None) -> LogEntry:
+    """An operation as history shows it; with `end`, as of the end of that position."""
     changes: list[dict[str, Any]] = [msgspec.to_builtins(change) for change in operation.changes]
     return LogEntry(
         seq=operation.seq,
@@ -199,8 +200,8 @@ def why(connection: Connection, settings: Settings, request_id: str) -> WhyView:
         request_id=receipt.request_id,
         receipt=receipt,
         gateway=gateway,
-        ordered_by=_entry(connection, ordered) if ordered else None,
-        registered_by=_entry(connection, registered) if registered else None,
+        ordered_by=log_entry(connection, ordered) if ordered else None,
+        registered_by=log_entry(connection, registered) if registered else None,
         version=version_view(
             connection, model, version_of(connection, model, receipt.version), settings
         )

@@ -4,6 +4,7 @@ from lastgood.core.changes import Change, ModelCreated, VersionRegistered
 from lastgood.core.commands import Register
 from lastgood.core.evidence import Evidence, check_evidence
 from lastgood.core.ids import Digest, ModelName, VersionNumber, parse_model_name, printable
+from lastgood.core.manifest import Manifest
 from lastgood.engine.findings import evidence_changes
 from lastgood.engine.kernel import Decision
 from lastgood.errors import AlreadyExists, InvalidInput, TooLarge
@@ -15,11 +16,13 @@ __all__ = [
     "check_description",
     "check_registration",
     "check_tags",
+    "data_digests",
     "decide_register",
     "model_or_creation",
     "next_number",
 ]
 
+DATA_DIGESTS_MAX = 1000
 TAG_KEY_LENGTH_MAX = 250
 TAG_VALUE_LENGTH_MAX = 100_000
 TAGS_MAX = 1000
@@ -120,6 +123,8 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
         description=command.description,
         size=command.manifest.size,
         tags=command.tags,
+        commit=command.manifest.code.commit,
+        data=data_digests(command.manifest),
     )
     return Decision(
         kind="register",
@@ -132,6 +137,12 @@ def decide_register(tx: Connection, command: Register, digest: Digest, *, user: 
         summary=f"{command.model}/{number} registered: {count} file{'s' if count != 1 else ''}, {digest[:19]}",
         reason=command.reason,
     )
+
+
+def data_digests(manifest: Manifest) -> tuple[str, ...]:
+    """The digests of the data that went into a version, each once; at most as many as are looked up."""
+    known = dict.fromkeys(data.digest for data in manifest.data if data.digest)
+    return tuple(known)[:DATA_DIGESTS_MAX]
 
 
 def _decide_news(tx: Connection, command: Register, version: rows.VersionRow) -> Decision:

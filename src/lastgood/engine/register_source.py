@@ -8,7 +8,7 @@ from lastgood.core.ids import Digest, parse_model_name
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.freeze import FreezeOrder, freeze_manifest
 from lastgood.engine.kernel import Decision, Kernel
-from lastgood.engine.register import check_description, check_tags, next_number
+from lastgood.engine.register import check_description, check_tags, data_digests, next_number
 from lastgood.engine.resolve import model_of
 from lastgood.engine.sources import Resolved, SourceClaim, resolve_source
 from lastgood.engine.tracking.logged_models import note_version
@@ -43,6 +43,8 @@ class PreparedVersion:
     size: int = 0
     user: str = ""
     """Whose run it came from; empty if that is not known."""
+    commit: str = ""
+    data: tuple[str, ...] = ()
 
 
 def prepare_version(
@@ -67,7 +69,11 @@ def prepare_version(
         prepared = PreparedVersion(new=new, source=source)
         if source.version is not None:
             row = source.version.version
-            return replace(prepared, digest=row.digest, size=row.size), b""
+            commit, data = rows.origins_of(connection, row.model_id, row.version)
+            return (
+                replace(prepared, digest=row.digest, size=row.size, commit=commit, data=data),
+                b"",
+            )
         if not source.files:
             return prepared, b""
         order = FreezeOrder(
@@ -78,7 +84,14 @@ def prepare_version(
             program=program,
         )
         manifest, user = freeze_manifest(connection, kernel.objects, order)
-        return replace(prepared, size=manifest.size, user=user), manifest.encode()
+        made = replace(
+            prepared,
+            size=manifest.size,
+            user=user,
+            commit=manifest.code.commit,
+            data=data_digests(manifest),
+        )
+        return made, manifest.encode()
 
     prepared, body = kernel.database.read(query)
     # Outside of the snapshot, because making bytes durable takes its time; before the operation that names them.
@@ -109,6 +122,8 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
         artifact_uri="" if prepared.digest else source.artifact_uri,
         size=prepared.size,
         tags=dict(new.tags),
+        commit=prepared.commit,
+        data=prepared.data,
     )
     return Decision(
         kind="register",

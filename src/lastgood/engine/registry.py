@@ -47,6 +47,7 @@ from lastgood.engine.register import check_registration, decide_register
 from lastgood.engine.resolve import Found, find, model_of
 from lastgood.engine.show import model_views, version_view, version_views
 from lastgood.engine.time_verbs import TimeVerbs
+from lastgood.engine.tracing_verbs import TracingVerbs
 from lastgood.errors import Conflict, IntegrityFailure, InvalidInput, TooLarge, Unverified
 from lastgood.store import log, observations
 from lastgood.store import registry as rows
@@ -59,7 +60,7 @@ WAIT_S_MAX = 60.0
 DIGESTS_MAX = 100_000
 
 
-class LocalRegistry(TimeVerbs):
+class LocalRegistry(TracingVerbs, TimeVerbs):
     """`core.ports.Registry` over a kernel. Safe to use from several threads."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -367,7 +368,10 @@ class LocalRegistry(TimeVerbs):
         )
 
     def why(self, request_id: str) -> WhyView:
-        return self._read(lambda c: history.why(c, self._kernel.settings, request_id))
+        view = self._read(lambda c: history.why(c, self._kernel.settings, request_id))
+        if view.version is None:
+            return view
+        return replace(view, version=self._with_manifest(view.version))
 
     def fsck(self) -> FsckReport:
         return fsck(self._kernel)

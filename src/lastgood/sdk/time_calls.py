@@ -1,14 +1,23 @@
-"""The client's part of `core.ports_time.TimeTravel`."""
+"""The client's part of `core.ports_time`."""
+
+from typing import Literal
 
 from lastgood.core.commands import Caller, Restore, Revert, Undo, Yank
-from lastgood.core.views import ModelPlan, Outcome
+from lastgood.core.moments import Moment
+from lastgood.core.views import BlameView, LineageView, ModelPlan, Outcome
 from lastgood.sdk.calls import Calls
 
 __all__ = ["TimeCalls"]
 
 
 class TimeCalls(Calls):
-    """Taking back, over HTTP."""
+    """Taking back and explaining, over HTTP."""
+
+    def blame(self, reference: str, *, at: Moment | None = None) -> BlameView:
+        return self._get("blame", BlameView, reference=reference, at=at)
+
+    def lineage(self, subject: str, *, direction: Literal["up", "down"]) -> LineageView:
+        return self._get("lineage", LineageView, subject=subject, direction=direction)
 
     def plan_restore(self, command: Restore) -> ModelPlan:
         return self._ask("restore/plan", command, ModelPlan)

@@ -38,6 +38,7 @@ from lastgood.store.schema import (
     model_tags,
     models,
     numbering,
+    origins,
     ref_moves,
     refs,
     version_tags,
@@ -77,6 +78,7 @@ _insert_version = Statement(versions.insert())
 _insert_history = Statement(history.insert(), ("model_id", "seq"))
 _insert_model_tag = Statement(model_tags.insert(), ("model_id", "key", "value"))
 _insert_version_tag = Statement(version_tags.insert(), ("model_id", "version", "key", "value"))
+_insert_origin = Statement(origins.insert(), ("kind", "value", "model_id", "version"))
 _insert_hold = Statement(holds.insert())
 _insert_mark = Statement(marks.insert())
 _delete_model_tag = Statement(
@@ -117,9 +119,10 @@ _describe_version = Statement(
     )
     .values(description=sa.bindparam("description_"), changed_ms=sa.bindparam("changed_ms_"))
 )
+ORIGIN_LENGTH_MAX = 500
 # Deleting a model takes everything of it from view; history stays, because the log stays.
-_OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags, evidence)
-_OF_A_VERSION = (holds, marks, version_tags, evidence)
+_OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags, evidence, origins)
+_OF_A_VERSION = (holds, marks, version_tags, evidence, origins)
 
 
 def apply(tx: Connection, operation: Operation) -> None:
@@ -222,6 +225,11 @@ def _register(
     )
     _insert_version_tag.run_many(
         tx, [(model_id, change.version, k, v) for k, v in change.tags.items()]
+    )
+    made_of = [("commit", change.commit)] if change.commit else []
+    made_of += [("data", digest) for digest in change.data]
+    _insert_origin.run_many(
+        tx, [(kind, value[:ORIGIN_LENGTH_MAX], model_id, change.version) for kind, value in made_of]
     )
     _raise_numbering(tx, change.model, change.version)
 

@@ -16,6 +16,7 @@ from lastgood.store.schema import (
     model_tags,
     models,
     numbering,
+    origins,
     ref_moves,
     refs,
     version_tags,
@@ -42,6 +43,7 @@ __all__ = [
     "move_up_to",
     "moves_of",
     "next_move",
+    "origins_of",
     "ref_of",
     "refs_of",
     "refs_to",
@@ -52,6 +54,7 @@ __all__ = [
     "version_latest",
     "version_of",
     "versions_by_digest",
+    "versions_from",
     "versions_from_run",
     "versions_in_stage",
     "versions_of",
@@ -316,6 +319,35 @@ def versions_from_run(
     """Versions registered from a run, newest first, with the names of their models."""
     rows = _versions_from_run.all(connection, {"run_id": run_id})
     return [(ModelName(row[0]), version_from(row[1:])) for row in rows]
+
+
+def versions_from(
+    connection: Connection, kind: str, prefix: str
+) -> list[tuple[str, ModelName, VersionRow]]:
+    """Versions made from a commit or from data whose digest begins so, newest first: value, model, version."""
+    query = (
+        sa.select(origins.c.value, _m.name, *_VERSION)
+        .join(origins, (origins.c.model_id == _v.model_id) & (origins.c.version == _v.version))
+        .join(models, _m.id == _v.model_id)
+        .where(
+            origins.c.kind == kind,
+            origins.c.value >= prefix,
+            origins.c.value < prefix + "\U0010ffff",
+        )
+        .order_by(_v.seq.desc())
+        .limit(FROM_A_RUN_MAX)
+    )
+    return [(row[0], ModelName(row[1]), version_from(row[2:])) for row in connection.execute(query)]
+
+
+def origins_of(connection: Connection, model_id: int, version: int) -> tuple[str, tuple[str, ...]]:
+    """Commit and data digests of a version."""
+    query = sa.select(origins.c.kind, origins.c.value).where(
+        origins.c.model_id == model_id, origins.c.version == version
+    )
+    found = connection.execute(query).all()
+    commits = [value for kind, value in found if kind == "commit"]
+    return "".join(commits[:1]), tuple(sorted(value for kind, value in found if kind == "data"))
 
 
 def versions_in_stage(connection: Connection, model_id: int, stage: Stage) -> list[VersionRow]:

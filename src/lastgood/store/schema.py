@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "2"
+PROJECTION_VERSION = "3"
 _projection = {"projection": True}
 
 models = Table(
@@ -226,6 +226,19 @@ evidence = Table(
     Column("at_ms", Big, nullable=False),
     Column("actor", _chars(256), nullable=False),
     PrimaryKeyConstraint("model_id", "version", "name"),
+    info=_projection,
+)
+
+origins = Table(
+    "origins",
+    metadata,
+    Column("kind", _chars(8), nullable=False),  # commit, data
+    Column("value", _chars(500), nullable=False),
+    Column("model_id", Big, nullable=False),
+    Column("version", Big, nullable=False),
+    PrimaryKeyConstraint("kind", "value", "model_id", "version"),
+    Index("origins_of_version", "model_id", "version"),
+    sqlite_with_rowid=False,
     info=_projection,
 )
 

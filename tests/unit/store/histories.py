@@ -42,7 +42,12 @@ class History:
         self.versions[model][number] = Stage.NONE
         digest = Digest("sha256:" + f"{self.random.getrandbits(256):064x}")
         tags = {"k": "v"} if self.random.random() < 0.5 else {}
-        return [c.VersionRegistered(model=model, version=number, digest=digest, tags=tags, size=7)]
+        made_of = {"commit": f"c0ffee{number % 3}", "data": (f"md5:{number % 5}", "md5:x")}
+        return [
+            c.VersionRegistered(
+                model=model, version=number, digest=digest, tags=tags, size=7, **made_of
+            )
+        ]
 
     def _promote(self, model):
         number, ref = self._number(model), self.random.choice(REFS)

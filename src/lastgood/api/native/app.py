@@ -7,6 +7,7 @@ from fastapi_offline import FastAPIOffline
 
 from lastgood import __version__
 from lastgood.api.native.changing import changing_routes
+from lastgood.api.native.explaining import explaining_routes
 from lastgood.api.native.following import following_routes
 from lastgood.api.native.reading import reading_routes
 from lastgood.api.native.replies import ERROR_RESPONSES, install_error_handlers
@@ -65,6 +66,7 @@ def create_native_app(services: NativeServices) -> FastAPI:
     for part in (
         reading_routes(registry),
         changing_routes(registry),
+        explaining_routes(registry),
         time_routes(registry),
         streaming_routes(registry),
         following_routes(registry, services.kernel.bell),

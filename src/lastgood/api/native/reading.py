@@ -19,7 +19,7 @@ from lastgood.core.views import (
     WhyView,
 )
 
-__all__ = ["reading_routes"]
+__all__ = ["At", "asked_moment", "reading_routes"]
 
 LOG_LIMIT_MAX = 1000
 SEQ_MAX = 2**63 - 1
@@ -37,22 +37,22 @@ def reading_routes(registry: Registry) -> APIRouter:
     @routes.get("/models", response_model=list[ModelView])
     def models(at: At = None) -> Response:
         """All models, by name; now or at a moment."""
-        return reply(registry.models(at=_moment(at)))
+        return reply(registry.models(at=asked_moment(at)))
 
     @routes.get("/models/{model}/versions", response_model=list[VersionView])
     def versions(model: str, at: At = None) -> Response:
         """All versions of a model, newest first, without their manifests; now or at a moment."""
-        return reply(registry.versions(parse_model_name(model), at=_moment(at)))
+        return reply(registry.versions(parse_model_name(model), at=asked_moment(at)))
 
     @routes.get("/show", response_model=VersionView)
     def show(reference: str, at: At = None) -> Response:
         """The version that a reference names: `churn`, `churn/4`, `churn@champion`, `churn@production~1` ..."""
-        return reply(registry.show(reference, at=_moment(at)))
+        return reply(registry.show(reference, at=asked_moment(at)))
 
     @routes.get("/diff", response_model=DiffView)
     def diff(a: str, b: str, at: At = None) -> Response:
         """What differs between two versions."""
-        return reply(registry.diff(a, b, at=_moment(at)))
+        return reply(registry.diff(a, b, at=asked_moment(at)))
 
     @routes.get("/log", response_model=list[LogEntry])
     def log(
@@ -69,7 +69,7 @@ def reading_routes(registry: Registry) -> APIRouter:
                 environment=None if environment is None else parse_ref_name(environment),
                 limit=limit,
                 before_seq=before_seq,
-                at=_moment(at),
+                at=asked_moment(at),
             )
         )
 
@@ -80,7 +80,7 @@ def reading_routes(registry: Registry) -> APIRouter:
     ) -> Response:
         """Ordered and observed state of every ref, now or at a moment."""
         return reply(
-            registry.live(None if model is None else parse_model_name(model), at=_moment(at))
+            registry.live(None if model is None else parse_model_name(model), at=asked_moment(at))
         )
 
     @routes.get("/why/{request_id}", response_model=WhyView)
@@ -96,5 +96,6 @@ def reading_routes(registry: Registry) -> APIRouter:
     return routes
 
 
-def _moment(at: str | None) -> Moment | None:
+def asked_moment(at: str | None) -> Moment | None:
+    """The moment that a request asks about. Raises InvalidReference."""
     return None if at is None else moment_from_wire(at)

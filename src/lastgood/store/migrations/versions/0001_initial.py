@@ -544,6 +544,25 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_operations_at_ms"), "operations", ["at_ms"], unique=False)
     op.create_table(
+        "origins",
+        sa.Column(
+            "kind",
+            sa.String(length=8).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "value",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "value", "model_id", "version"),
+        info={"projection": True},
+        sqlite_with_rowid=False,
+    )
+    op.create_index("origins_of_version", "origins", ["model_id", "version"], unique=False)
+    op.create_table(
         "params",
         sa.Column(
             "run_id",

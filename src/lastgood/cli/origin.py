@@ -1,0 +1,26 @@
+"""Where a version came from and what is thought of it, as `why` and `blame` show it."""
+
+from lastgood.cli.output import Output
+from lastgood.cli.show import made_of
+from lastgood.cli.words import holds_text, marks_text
+from lastgood.core.views import VersionView
+
+__all__ = ["origin_facts"]
+
+_SHOWN = ("metrics", "data", "code", "patch", "made by")
+
+
+def origin_facts(version: VersionView, out: Output) -> None:
+    """Run, data, commit and metrics of a version; judgements and holds."""
+    manifest = version.manifest
+    facts = dict(made_of(manifest)) if manifest is not None else {}
+    out.facts(
+        [
+            ("source", version.source),
+            ("run", version.run_id),
+            *((name, facts[name]) for name in _SHOWN if name in facts),
+            ("judged", marks_text(version.marks, because=True)),
+            ("holds", holds_text(version.holds, out)),
+        ],
+        indent=2,
+    )

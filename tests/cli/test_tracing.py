@@ -1,0 +1,19 @@
+"""blame and lineage as a user types them."""
+
+
+def test_blame(churn):
+    shown = churn("blame", "churn@production")
+    assert shown.code == 0
+    for words in ("version 1", "first", "by ana", "auc=0.1"):
+        assert words in shown.out
+    assert churn("blame", "churn", "--json").json["ordered_by"]["kind"] == "promote"
+    assert churn("blame", "churn/1").code == 2
+
+
+def test_lineage(churn):
+    assert "churn/1" in churn("lineage", "churn/1").out
+    assert "churn@production" in churn("lineage", "churn/1", "--down").out
+    dot = churn("lineage", "churn/1", "--down", "--dot").out
+    assert '"churn/1" -> "churn@production";' in dot
+    assert churn("lineage", "churn/1", "--up", "--down").code == 2
+    assert churn("lineage", "data:0123456789", "--down").code == 4
