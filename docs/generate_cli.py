@@ -42,7 +42,7 @@ either way.
 | 0 | done; for `diff`: the versions are the same |
 | 1 | failed; for `diff`: the versions differ |
 | 2 | wrong usage: what was given cannot be right |
-| 3 | refused by a rule: held, nothing proved good, unverified |
+| 3 | refused by a rule: a gate, a hold, nothing proved good, unverified |
 | 4 | not found |
 | 5 | conflict: the state moved since it was read, or the name is taken |
 | 6 | bytes are not what their digest says |

@@ -7,6 +7,7 @@
     │   ├── TooLarge                         413
     │   └── TooSlow                          408    the request, or the reading of its answer, stalled
     ├── Refused                        3     403   a rule forbids it
+    │   ├── Blocked                                a gate, or another rule of the policy, is in the way
     │   ├── Held                                   a hold is on the version
     │   ├── Protected                              something still needs it
     │   ├── NothingGood                            no version ever proved good
@@ -32,6 +33,7 @@ from typing import ClassVar
 
 __all__ = [
     "AlreadyExists",
+    "Blocked",
     "Conflict",
     "Held",
     "IntegrityFailure",
@@ -110,6 +112,10 @@ class Refused(LastgoodError):
     exit_code = 3
     http_status = 403
     mlflow_code = "PERMISSION_DENIED"
+
+
+class Blocked(Refused):
+    """The policy of the environment does not let the version in."""
 
 
 class Held(Refused):

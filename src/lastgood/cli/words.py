@@ -39,7 +39,13 @@ At = Annotated[
 
 DIGEST_DIGITS_SHOWN = 12
 _MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
-_KIND_STYLE = {"promote": "green", "rollback": "bold magenta", "register": "cyan", "mark": "yellow"}
+_KIND_STYLE = {
+    "promote": "green",
+    "refuse": "bold red",
+    "rollback": "bold magenta",
+    "register": "cyan",
+    "mark": "yellow",
+}
 
 
 def short(digest: Digest | None) -> str:

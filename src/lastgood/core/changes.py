@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from lastgood.core.evidence import EvidenceOutcome
-from lastgood.core.ids import Digest, ModelName, RefName, VersionNumber
+from lastgood.core.ids import REGISTRY, Digest, ModelName, RefName, VersionNumber
 from lastgood.core.stages import Stage
+from lastgood.core.verdicts import Verdict
 from lastgood.errors import IntegrityFailure
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "ModelCreated",
     "ModelDeleted",
     "ModelRenamed",
+    "PolicySet",
     "RefMoved",
     "StageChanged",
     "TagSet",
+    "VerdictsRecorded",
     "VersionDeleted",
     "VersionRegistered",
     "decode_change",
@@ -189,6 +192,33 @@ class EvidenceRecorded:
     kind: Literal["evidence_recorded"] = "evidence_recorded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """The registry follows another policy; the text is kept here, so that the log alone tells what was in force."""
+
+    before: Digest | None
+    after: Digest | None
+    """SHA-256 of `text`; None: without a policy."""
+    text: str = ""
+    model: ModelName = REGISTRY
+    kind: Literal["policy_set"] = "policy_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictsRecorded:
+    """What the gates said when the version was to go to the environment."""
+
+    model: ModelName
+    version: VersionNumber
+    environment: RefName
+    digest: Digest | None
+    policy: Digest | None
+    """The policy they followed."""
+    allowed: bool
+    verdicts: tuple[Verdict, ...] = ()
+    kind: Literal["verdicts_recorded"] = "verdicts_recorded"
+
+
 Change = (
     ModelCreated
     | ModelRenamed
@@ -203,6 +233,8 @@ Change = (
     | TagSet
     | DescriptionSet
     | EvidenceRecorded
+    | PolicySet
+    | VerdictsRecorded
 )
 
 CHANGE_TYPES: dict[str, type[Change]] = {
@@ -219,6 +251,8 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "tag_set": TagSet,
     "description_set": DescriptionSet,
     "evidence_recorded": EvidenceRecorded,
+    "policy_set": PolicySet,
+    "verdicts_recorded": VerdictsRecorded,
 }
 
 

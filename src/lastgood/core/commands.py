@@ -12,6 +12,7 @@ from lastgood.core.references import DEFAULT_ENVIRONMENT
 
 __all__ = [
     "Caller",
+    "CheckGates",
     "MarkVersion",
     "Promote",
     "RecordEvidence",
@@ -19,6 +20,7 @@ __all__ = [
     "Restore",
     "Revert",
     "Rollback",
+    "SetPolicy",
     "Undo",
     "Yank",
 ]
@@ -134,3 +136,20 @@ class Undo:
     reason: str = ""
     release_hold: bool = False
     expect_head: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPolicy:
+    """Put a policy in force for the registry."""
+
+    text: str | None
+    """``lastgood.toml`` as written; None: no policy any more."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckGates:
+    """Ask whether a version may go to an environment; nothing is promoted."""
+
+    reference: str
+    to: RefName

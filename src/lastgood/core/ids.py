@@ -7,6 +7,7 @@ from typing import NewType
 from lastgood.errors import InvalidInput, InvalidName
 
 __all__ = [
+    "REGISTRY",
     "Digest",
     "GatewayId",
     "Instant",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 ModelName = NewType("ModelName", str)
+REGISTRY = ModelName("")
+"""In place of a model: what concerns the registry as a whole."""
 RefName = NewType("RefName", str)
 VersionNumber = NewType("VersionNumber", int)
 Digest = NewType("Digest", str)

@@ -8,7 +8,15 @@ import msgspec
 
 from lastgood.core.canonical import canonical
 from lastgood.core.changes import Change
-from lastgood.core.ids import Digest, Instant, ModelName, OperationId, digest_of_hex, hex_of
+from lastgood.core.ids import (
+    REGISTRY,
+    Digest,
+    Instant,
+    ModelName,
+    OperationId,
+    digest_of_hex,
+    hex_of,
+)
 
 __all__ = [
     "GENESIS",
@@ -49,6 +57,8 @@ OperationKind = Literal[
     "undo",
     "redo",
     "yank",
+    "policy",
+    "refuse",
 ]
 
 
@@ -118,8 +128,8 @@ class Operation:
 
 
 def stream_of(model: ModelName) -> str:
-    """The stream that acts on this model contend for."""
-    return f"model:{model}"
+    """The stream that acts on this model, or on the registry as a whole, contend for."""
+    return "registry" if model == REGISTRY else f"model:{model}"
 
 
 def hash_of(body: bytes) -> Digest:

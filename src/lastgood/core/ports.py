@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
+from lastgood.core.governing import Governing
 from lastgood.core.ids import Digest, ModelName, RefName
 from lastgood.core.manifest import Manifest
 from lastgood.core.moments import Moment
@@ -67,7 +68,7 @@ class RegistryFeed(Protocol):
         ...
 
 
-class Registry(RegistryFeed, Tracing, TimeTravel, Protocol):
+class Registry(RegistryFeed, Tracing, TimeTravel, Governing, Protocol):
     """Every verb of lastgood. All errors are of `lastgood.errors`; every method may raise ServerUnreachable."""
 
     def models(self, *, at: Moment | None = None) -> Sequence[ModelView]:
@@ -111,6 +112,7 @@ class Registry(RegistryFeed, Tracing, TimeTravel, Protocol):
         """Point an environment at a version, as one operation.
 
         Raises:
+            Blocked: the environment's policy does not let it in; the refusal is recorded.
             Held: a hold forbids it. Unverified: the version is external. NotFound.
             Conflict: the model changed since `expect_head`. IntegrityFailure: a file is damaged.
         """

@@ -18,9 +18,11 @@ from lastgood.core.manifest import Manifest
 from lastgood.core.observations import Receipt
 from lastgood.core.operations import Actor, Origin
 from lastgood.core.reproducibility import Missing
+from lastgood.core.verdicts import Verdict
 
 __all__ = [
     "BlameView",
+    "CheckView",
     "DiffView",
     "Difference",
     "EvidenceView",
@@ -37,6 +39,7 @@ __all__ = [
     "ObservedSlot",
     "Outcome",
     "Plan",
+    "PolicyView",
     "Problem",
     "Target",
     "TenureView",
@@ -362,3 +365,37 @@ class FsckReport:
     orphans: int = 0
     """Objects that nothing names yet; harmless."""
     details: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """A policy and who put it in force; without a digest: there is none."""
+
+    digest: Digest | None
+    text: str = ""
+    seq: int = 0
+    at_ms: Instant | None = None
+    operation: OperationId | None = None
+    actor: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """Whether a version may go to an environment, and what each gate says."""
+
+    model: ModelName
+    version: VersionNumber
+    digest: Digest | None
+    environment: RefName
+    live: VersionNumber | None
+    policy: Digest | None
+    """None: no policy names the environment."""
+    allowed: bool
+    verdicts: tuple[Verdict, ...] = ()
+    blocking: tuple[str, ...] = ()
+    """Names of the gates that stand in the way."""
+    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Programs of gates, by name, for the caller to run."""
+    timeouts_s: dict[str, int] = field(default_factory=dict)
+    """For how long each of them may run."""

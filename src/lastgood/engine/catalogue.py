@@ -143,7 +143,9 @@ class Catalogue:
         """Take the model from view. Raises NotFound, Protected."""
         parsed = parse_model_name(name)
         settings = self._kernel.settings
-        return self._act(caller, lambda tx: acts.delete_model(tx, parsed, settings))
+        return self._act(
+            caller, lambda tx: acts.delete_model(tx, parsed, settings, now=self._kernel.clock())
+        )
 
     def search_models(self, query: CatalogueQuery) -> CataloguePage[ModelEntry]:
         """Models that match, by name unless ordered otherwise.
@@ -242,7 +244,10 @@ class Catalogue:
         """Take a version from view. Raises NotFound, Protected."""
         parsed = parse_model_name(name)
         settings = self._kernel.settings
-        return self._act(caller, lambda tx: acts.delete_version(tx, parsed, number, settings))
+        return self._act(
+            caller,
+            lambda tx: acts.delete_version(tx, parsed, number, settings, now=self._kernel.clock()),
+        )
 
     # --- stages and aliases -----------------------------------------------------------------------
 
@@ -253,7 +258,7 @@ class Catalogue:
 
         def query(connection: Connection) -> bool:
             model = rows.model_named(connection, name)
-            return model is not None and ref in protected_refs(connection, model.id)
+            return model is not None and ref in protected_refs(connection, model)
 
         return self._database.read(query)
 
@@ -277,7 +282,7 @@ class Catalogue:
         archive_existing: bool,
         caller: Caller,
     ) -> Future[Recorded]:
-        """Move a version to a stage; the ref of the stage follows. Raises NotFound, Held, InvalidInput."""
+        """Move a version to a stage; the ref of the stage follows. Raises NotFound, Held, Blocked, InvalidInput."""
         parsed = parse_model_name(name)
         return self._act(
             caller,
@@ -289,7 +294,7 @@ class Catalogue:
     def set_alias(
         self, name: str, alias: str, number: VersionNumber, *, caller: Caller
     ) -> Future[Recorded]:
-        """Point an alias at a version. Raises InvalidName, NotFound, Held."""
+        """Point an alias at a version. Raises InvalidName, NotFound, Held, Blocked."""
         model, ref = parse_model_name(name), parse_ref_name(alias)
         return self._act(caller, lambda tx: acts.set_alias(tx, model, ref, number))
 

@@ -15,14 +15,14 @@ from lastgood.core.changes import (
     TagSet,
     VersionDeleted,
 )
-from lastgood.core.ids import ModelName, RefName, printable
+from lastgood.core.ids import Instant, ModelName, RefName, printable
 from lastgood.core.moves import RefFact, VersionFact, check_hold, check_yanked, transition
 from lastgood.core.operations import OperationKind
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
 from lastgood.engine.evidence import find_last_good
 from lastgood.engine.kernel import Decision
 from lastgood.engine.promote import describe, hold_facts, mark_facts
-from lastgood.engine.protection import protected_refs, why_protected
+from lastgood.engine.protection import protected_refs, why_protected, why_retained
 from lastgood.engine.resolve import model_of, numbered
 from lastgood.engine.settings import Settings
 from lastgood.errors import AlreadyExists, Protected
@@ -73,10 +73,10 @@ def rename_model(tx: Connection, name: ModelName, *, to: ModelName) -> Decision:
     )
 
 
-def delete_model(tx: Connection, name: ModelName, settings: Settings) -> Decision:
+def delete_model(tx: Connection, name: ModelName, settings: Settings, *, now: Instant) -> Decision:
     """The model is gone from view. Raises NotFound, Protected."""
     model = model_of(tx, name)
-    if why := _why_model_protected(tx, model, settings):
+    if why := _why_model_protected(tx, model, settings, now=now):
         raise Protected(
             f"Registered Model (name={name}) cannot be deleted: {why}",
             hint="archive the live version, mark the last good one bad and release its holds first",
@@ -149,11 +149,13 @@ def tag_version(
     )
 
 
-def delete_version(tx: Connection, name: ModelName, number: int, settings: Settings) -> Decision:
+def delete_version(
+    tx: Connection, name: ModelName, number: int, settings: Settings, *, now: Instant
+) -> Decision:
     """The version is gone from view; refs that still name it are unset. Raises NotFound, Protected."""
     found = numbered(tx, name, number)
     model, version = found.model, found.version
-    if why := why_protected(tx, model, version.version, settings):
+    if why := why_protected(tx, model, version.version, settings, now=now):
         raise Protected(
             f"Model Version (name={name}, version={number}) cannot be deleted: {why}",
             hint="move what needs it to another version first",
@@ -264,8 +266,10 @@ def _check_free(tx: Connection, name: ModelName, *, but: int | None = None) -> N
     )
 
 
-def _why_model_protected(tx: Connection, model: rows.ModelRow, settings: Settings) -> str:
-    for name in sorted(protected_refs(tx, model.id)):
+def _why_model_protected(
+    tx: Connection, model: rows.ModelRow, settings: Settings, *, now: Instant
+) -> str:
+    for name in sorted(protected_refs(tx, model)):
         ref = rows.ref_of(tx, model.id, name)
         current = ref.version if ref else None
         if current is not None:
@@ -277,7 +281,7 @@ def _why_model_protected(tx: Connection, model: rows.ModelRow, settings: Setting
         return (
             f"{model.name}/{hold.version} is on hold in {hold.environment} (placed by {hold.actor})"
         )
-    return ""
+    return why_retained(tx, model, None, now)
 
 
 def _shown(text: str | None) -> str:

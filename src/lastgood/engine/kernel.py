@@ -4,16 +4,17 @@ A verb is a function that looks at the state and decides. The kernel runs it ins
 transaction, so that nothing can happen between the look and the act, and appends what it decided.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lastgood.cas.port import ObjectStore
-from lastgood.core.changes import Change
 from lastgood.core.commands import REASON_LENGTH_MAX, Caller
-from lastgood.core.ids import ModelName, OperationId, printable
+from lastgood.core.ids import ModelName, printable
 from lastgood.core.operations import Act, Operation, OperationKind
 from lastgood.engine.bell import Bell
+from lastgood.engine.decision import Decision
+from lastgood.engine.gatekeeper import Gatekeeper, blocked_by
 from lastgood.engine.settings import Settings
 from lastgood.errors import Conflict, TooLarge
 from lastgood.store import log
@@ -24,19 +25,7 @@ from lastgood.store.head import Head
 __all__ = ["Decision", "Kernel", "Recorded", "check_repeated"]
 
 ACTOR_NAME_LENGTH_MAX = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What a verb decided to do. Without changes nothing is recorded: the state is as wished already."""
-
-    kind: OperationKind
-    model: ModelName
-    changes: tuple[Change, ...]
-    summary: str
-    reason: str = ""
-    restores: OperationId | None = None
-    expect: Mapping[str, int] = field(default_factory=dict)
+GATED = frozenset({"promote", "rollback", "restore", "revert", "undo", "redo"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +48,14 @@ class Kernel:
     bell: Bell
     head: Head
     """The newest operation, whichever process committed it."""
+    gates: Gatekeeper
+    """Asked before any ref moves, whichever verb moves it."""
 
     def act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> "Future[Recorded]":
         """Decide and record as one act. The future is done when the operation is durable.
 
         Raises (through the future):
+            Blocked: the policy does not let it happen; that refusal is recorded.
             Conflict: a stream moved on, or the idempotency key belongs to another act.
             Whatever `decide` raises; then nothing is recorded.
         """
@@ -74,7 +66,7 @@ class Kernel:
                 known := log.by_idempotency_key(tx, caller.idempotency_key)
             ):
                 return Recorded(operation=known, repeated=True)
-            decision = decide(tx)
+            decision = self.gates.gated(tx, decide(tx), caller)
             if not decision.changes:
                 return Recorded(operation=None)
             return Recorded(
@@ -85,11 +77,30 @@ class Kernel:
 
         future = self.database.write(unit)
         future.add_done_callback(self._ring)
-        return future
+        return _raising(future)
 
     def _ring(self, future: "Future[Recorded]") -> None:
         if future.exception() is None and (operation := future.result().operation) is not None:
             self.bell.ring(operation.seq)
+
+
+def _raising(future: "Future[Recorded]") -> "Future[Recorded]":
+    """The same future, but a recorded refusal is raised: it must not pass for the act."""
+    told: Future[Recorded] = Future()
+    told.set_running_or_notify_cancel()
+
+    def tell(done: "Future[Recorded]") -> None:
+        if (error := done.exception()) is not None:
+            told.set_exception(error)
+            return
+        recorded = done.result()
+        if recorded.operation is not None and recorded.operation.kind == "refuse":
+            told.set_exception(blocked_by(recorded.operation))
+        else:
+            told.set_result(recorded)
+
+    future.add_done_callback(tell)
+    return told
 
 
 def check_repeated(
@@ -98,8 +109,11 @@ def check_repeated(
     """Refuse a key that was used for something else.
 
     Raises:
+        Blocked: the key made a refusal: asked again, the act is refused again.
         Conflict: the operation that the key made is of another kind, or of another model if one is given.
     """
+    if operation.kind == "refuse" and kind in GATED:
+        raise blocked_by(operation)
     if operation.kind != kind or model not in {None, operation.model}:
         raise Conflict(
             f"The idempotency key belongs to {operation.id} ({operation.kind} of {operation.model}), not to this act",

@@ -16,6 +16,7 @@ from lastgood.cas.local import sync_directory
 from lastgood.cas.select import check_url, open_objects
 from lastgood.engine.bell import Bell
 from lastgood.engine.belonging import check_belonging
+from lastgood.engine.gatekeeper import Gatekeeper
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.registry import LocalRegistry
 from lastgood.engine.settings import Settings, default_config, load_settings
@@ -174,6 +175,7 @@ def open_engine(
         settings=settings,
         bell=Bell(database),
         head=Head(database),
+        gates=Gatekeeper(objects, clock),
     )
     return Engine(data=data, kernel=kernel, registry=LocalRegistry(kernel))
 

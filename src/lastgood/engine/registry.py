@@ -7,7 +7,14 @@ from shlex import quote
 from typing import BinaryIO, TypeVar
 
 from lastgood.core.changes import Change, MarkSet, VersionRegistered
-from lastgood.core.commands import Caller, MarkVersion, Promote, RecordEvidence, Register, Rollback
+from lastgood.core.commands import (
+    Caller,
+    MarkVersion,
+    Promote,
+    RecordEvidence,
+    Register,
+    Rollback,
+)
 from lastgood.core.evidence import Evidence, check_evidence
 from lastgood.core.ids import (
     Digest,
@@ -38,13 +45,14 @@ from lastgood.engine import history
 from lastgood.engine.diff import differences
 from lastgood.engine.findings import decide_evidence, verify_named
 from lastgood.engine.fsck import fsck
+from lastgood.engine.governing_verbs import GoverningVerbs
 from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.outcomes import known_outcome, outcome_of, subject_of
 from lastgood.engine.past import model_meant, read_models_at, read_past
 from lastgood.engine.preflight import read_manifest, verify_files
 from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summary_of
 from lastgood.engine.register import check_registration, decide_register
-from lastgood.engine.resolve import Found, find, model_of
+from lastgood.engine.resolve import Found, find, model_of, version_of
 from lastgood.engine.show import model_views, version_view, version_views
 from lastgood.engine.time_verbs import TimeVerbs
 from lastgood.engine.tracing_verbs import TracingVerbs
@@ -60,7 +68,7 @@ WAIT_S_MAX = 60.0
 DIGESTS_MAX = 100_000
 
 
-class LocalRegistry(TracingVerbs, TimeVerbs):
+class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
     """`core.ports.Registry` over a kernel. Safe to use from several threads."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -175,7 +183,9 @@ class LocalRegistry(TracingVerbs, TimeVerbs):
         if (known := known_outcome(self._kernel, caller, "promote")) is not None:
             return known
         planned = self._read(lambda c: plan_promote(c, command, now=self._now()))
-        self._preflight(planned)
+        # Bytes are hashed only for what the gates let in; a refusal costs little.
+        if verified := self._read(lambda c: self._is_let_in(planned.plan, caller, c)):
+            self._preflight(planned)
         return self._carry_out(
             "promote",
             planned,
@@ -183,7 +193,23 @@ class LocalRegistry(TracingVerbs, TimeVerbs):
             caller=caller,
             reason=command.reason,
             expect_head=command.expect_head,
+            verified=verified,
         )
+
+    def _is_let_in(self, plan: Plan, caller: Caller, connection: Connection) -> bool:
+        """Whether the gates let it in; asked again, as a part of the act, when it counts."""
+        if plan.already or plan.after is None:
+            return True
+        model = model_of(connection, plan.model)
+        judgement = self._kernel.gates.judge(
+            connection,
+            model,
+            version_of(connection, model, plan.after),
+            plan.environment,
+            actor=caller.actor.name,
+            now=self._now(),
+        )
+        return judgement is None or not judgement.blocking
 
     def plan_rollback(self, command: Rollback) -> Plan:
         parse_ref_name(command.environment)
@@ -246,6 +272,7 @@ class LocalRegistry(TracingVerbs, TimeVerbs):
         caller: Caller,
         reason: str,
         expect_head: int | None,
+        verified: bool = True,
     ) -> Outcome:
         """Decide again inside the write transaction: what was checked must be what is done."""
         plan = planned.plan
@@ -258,6 +285,8 @@ class LocalRegistry(TracingVerbs, TimeVerbs):
                     f"{plan.model} changed while its bytes were verified: the version is {now.plan.after} now, not {plan.after}",
                     hint="try again",
                 )
+            if not verified and self._is_let_in(plan, caller, tx):
+                raise Conflict(f"{plan.model} changed while its gates were asked", hint="try again")
             return Decision(
                 kind=kind,
                 model=plan.model,

@@ -28,6 +28,7 @@ from lastgood.core.views import (
 )
 from lastgood.errors import IntegrityFailure
 from lastgood.sdk.calls import ACT_TIMEOUT_S, decode, part
+from lastgood.sdk.governing_calls import GoverningCalls
 from lastgood.sdk.time_calls import TimeCalls
 from lastgood.sdk.transport import RETRY_DELAYS_S, Transport, unreachable
 
@@ -39,7 +40,7 @@ WAIT_S_MAX = 60.0
 WAIT_MARGIN_S = 15.0
 
 
-class RemoteRegistry(TimeCalls):
+class RemoteRegistry(TimeCalls, GoverningCalls):
     """A registry behind a URL. Safe to use from several threads; close it, or use it as a context manager.
 
     Acts are repeated a few times when the connection is lost, always with the same idempotency key, so

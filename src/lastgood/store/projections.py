@@ -18,12 +18,14 @@ from lastgood.core.changes import (
     ModelCreated,
     ModelDeleted,
     ModelRenamed,
+    PolicySet,
     RefMoved,
     StageChanged,
     TagSet,
     VersionDeleted,
     VersionRegistered,
 )
+from lastgood.core.ids import REGISTRY
 from lastgood.core.operations import Operation
 from lastgood.core.stages import Stage
 from lastgood.errors import IntegrityFailure
@@ -39,6 +41,7 @@ from lastgood.store.schema import (
     models,
     numbering,
     origins,
+    policies,
     ref_moves,
     refs,
     version_tags,
@@ -81,6 +84,7 @@ _insert_version_tag = Statement(version_tags.insert(), ("model_id", "version", "
 _insert_origin = Statement(origins.insert(), ("kind", "value", "model_id", "version"))
 _insert_hold = Statement(holds.insert())
 _insert_mark = Statement(marks.insert())
+_insert_policy = Statement(policies.insert())
 _delete_model_tag = Statement(
     model_tags.delete().where(
         model_tags.c.model_id == sa.bindparam("id_"), model_tags.c.key == sa.bindparam("key_")
@@ -123,6 +127,7 @@ ORIGIN_LENGTH_MAX = 500
 # Deleting a model takes everything of it from view; history stays, because the log stays.
 _OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags, evidence, origins)
 _OF_A_VERSION = (holds, marks, version_tags, evidence, origins)
+OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
 
 
 def apply(tx: Connection, operation: Operation) -> None:
@@ -131,9 +136,13 @@ def apply(tx: Connection, operation: Operation) -> None:
     for change in operation.changes:
         if isinstance(change, ModelCreated):
             _create_model(tx, change, operation)
+        handler = _HANDLERS.get(type(change))
+        if change.model == REGISTRY:
+            if handler is not None:
+                handler(tx, OF_THE_REGISTRY, change, operation)
+            continue
         model_id = _id_of(tx, change.model)
         touched.add(model_id)
-        handler = _HANDLERS.get(type(change))
         if handler is not None:
             handler(tx, model_id, change, operation)
         if not isinstance(change, ModelDeleted):
@@ -358,6 +367,18 @@ def _describe(tx: Connection, model_id: int, change: DescriptionSet, operation: 
     )
 
 
+def _set_policy(tx: Connection, _model_id: int, change: PolicySet, operation: Operation) -> None:
+    _insert_policy.run(
+        tx,
+        {
+            "seq": operation.seq,
+            "at_ms": operation.at_ms,
+            "digest": change.after,
+            "text": change.text,
+        },
+    )
+
+
 _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]] = {
     ModelRenamed: _rename_model,
     ModelDeleted: _delete_model,
@@ -371,4 +392,5 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     TagSet: _set_tag,
     DescriptionSet: _describe,
     EvidenceRecorded: record_evidence,
+    PolicySet: _set_policy,
 }

@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "3"
+PROJECTION_VERSION = "4"
 _projection = {"projection": True}
 
 models = Table(
@@ -239,6 +239,16 @@ origins = Table(
     PrimaryKeyConstraint("kind", "value", "model_id", "version"),
     Index("origins_of_version", "model_id", "version"),
     sqlite_with_rowid=False,
+    info=_projection,
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("seq", Big, primary_key=True, autoincrement=False),
+    Column("at_ms", Big, nullable=False),
+    Column("digest", _chars(71)),  # NULL: the policy was taken away
+    Column("text", _text, nullable=False),
     info=_projection,
 )
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from lastgood.core import changes as c
-from lastgood.core.ids import Digest
+from lastgood.core.ids import REGISTRY, Digest
 from lastgood.core.stages import Stage
 
 REFS = ("production", "staging", "champion")
@@ -22,6 +22,11 @@ class History:
 
     def draw(self):
         """The model and the changes of one more act."""
+        if self.random.random() < 0.05:
+            text = f"# {self.random.random()}"
+            return REGISTRY, (
+                c.PolicySet(before=None, after=Digest("sha256:" + "a" * 64), text=text),
+            )
         model = self.random.choice(("churn", "fraud", "Größe ∆"))
         if model not in self.versions:
             self.versions[model] = {}

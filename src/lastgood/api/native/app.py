@@ -9,6 +9,7 @@ from lastgood import __version__
 from lastgood.api.native.changing import changing_routes
 from lastgood.api.native.explaining import explaining_routes
 from lastgood.api.native.following import following_routes
+from lastgood.api.native.governing import governing_routes
 from lastgood.api.native.reading import reading_routes
 from lastgood.api.native.replies import ERROR_RESPONSES, install_error_handlers
 from lastgood.api.native.streaming import streaming_routes
@@ -68,6 +69,7 @@ def create_native_app(services: NativeServices) -> FastAPI:
         changing_routes(registry),
         explaining_routes(registry),
         time_routes(registry),
+        governing_routes(registry),
         streaming_routes(registry),
         following_routes(registry, services.kernel.bell),
     ):

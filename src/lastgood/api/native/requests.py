@@ -15,7 +15,9 @@ from lastgood.errors import TooLarge
 
 __all__ = [
     "Calling",
+    "CheckBody",
     "MarkBody",
+    "PolicyBody",
     "PromoteBody",
     "RecordEvidenceBody",
     "RegisterBody",
@@ -42,6 +44,8 @@ RestoreBody: Any = validated(commands.Restore, config=_STRICT, frozen=True)
 RevertBody: Any = validated(commands.Revert, config=_STRICT, frozen=True)
 UndoBody: Any = validated(commands.Undo, config=_STRICT, frozen=True)
 YankBody: Any = validated(commands.Yank, config=_STRICT, frozen=True)
+PolicyBody: Any = validated(commands.SetPolicy, config=_STRICT, frozen=True)
+CheckBody: Any = validated(commands.CheckGates, config=_STRICT, frozen=True)
 
 
 def caller_of(request: Request) -> Caller:

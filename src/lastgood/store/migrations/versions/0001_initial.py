@@ -597,6 +597,26 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "policies",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "digest",
+            sa.String(length=71).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "text", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        info={"projection": True},
+    )
+    op.create_table(
         "receipts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(

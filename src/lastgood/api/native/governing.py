@@ -1,0 +1,38 @@
+"""Routes that govern what may be promoted: policies and gates."""
+
+from dataclasses import replace
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from lastgood.api.native.replies import reply
+from lastgood.api.native.requests import Calling, CheckBody, PolicyBody
+from lastgood.core.ids import parse_ref_name
+from lastgood.core.moments import moment_from_wire
+from lastgood.core.ports import Registry
+from lastgood.core.views import CheckView, Outcome, PolicyView
+
+__all__ = ["governing_routes"]
+
+
+def governing_routes(registry: Registry) -> APIRouter:
+    """Policies and gates."""
+    routes = APIRouter(tags=["govern"])
+
+    @routes.get("/policy", response_model=PolicyView)
+    def policy(at: str | None = None) -> Response:
+        """The policy in force, now or at a moment: milliseconds since 1970, or an operation."""
+        return reply(registry.policy(at=None if at is None else moment_from_wire(at)))
+
+    @routes.post("/policy", response_model=Outcome)
+    def set_policy(command: PolicyBody, caller: Calling) -> Response:
+        """Put a policy in force."""
+        return reply(registry.set_policy(command, caller=caller))
+
+    @routes.post("/check", response_model=CheckView)
+    def check(command: CheckBody, caller: Calling) -> Response:
+        """What the gates say of a version for the caller; nothing is promoted."""
+        checked = replace(command, to=parse_ref_name(command.to))
+        return reply(registry.check(checked, caller=caller))
+
+    return routes

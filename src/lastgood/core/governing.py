@@ -1,0 +1,25 @@
+"""The verbs that govern what may be promoted: a part of `core.ports.Registry`."""
+
+from typing import Protocol
+
+from lastgood.core.commands import Caller, CheckGates, SetPolicy
+from lastgood.core.moments import Moment
+from lastgood.core.views import CheckView, Outcome, PolicyView
+
+__all__ = ["Governing"]
+
+
+class Governing(Protocol):
+    """Policies and gates."""
+
+    def policy(self, *, at: Moment | None = None) -> PolicyView:
+        """The policy in force, now or at a moment."""
+        ...
+
+    def set_policy(self, command: SetPolicy, *, caller: Caller) -> Outcome:
+        """Put a policy in force. Raises InvalidInput, with what was probably meant."""
+        ...
+
+    def check(self, command: CheckGates, *, caller: Caller) -> CheckView:
+        """What the gates say of a version for that caller; changes nothing. Raises NotFound, InvalidReference."""
+        ...

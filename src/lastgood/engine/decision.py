@@ -1,0 +1,23 @@
+"""A decision: what a verb wants done, before the gates and the log have seen it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lastgood.core.changes import Change
+from lastgood.core.ids import ModelName, OperationId
+from lastgood.core.operations import OperationKind
+
+__all__ = ["Decision"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a verb decided to do. Without changes nothing is recorded: the state is as wished already."""
+
+    kind: OperationKind
+    model: ModelName
+    changes: tuple[Change, ...]
+    summary: str
+    reason: str = ""
+    restores: OperationId | None = None
+    expect: Mapping[str, int] = field(default_factory=dict)

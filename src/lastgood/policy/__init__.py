@@ -1,0 +1,1 @@
+"""Gates: evidence in, verdicts out. Pure functions that a promotion, and `lastgood check`, ask."""

@@ -1,0 +1,21 @@
+"""The governing verbs over HTTP: policies and gates."""
+
+from lastgood.core.commands import Caller, CheckGates, SetPolicy
+from lastgood.core.moments import Moment
+from lastgood.core.views import CheckView, Outcome, PolicyView
+from lastgood.sdk.calls import Calls
+
+__all__ = ["GoverningCalls"]
+
+
+class GoverningCalls(Calls):
+    """The client's part of `core.governing.Governing`."""
+
+    def policy(self, *, at: Moment | None = None) -> PolicyView:
+        return self._get("policy", PolicyView, at=at)
+
+    def set_policy(self, command: SetPolicy, *, caller: Caller) -> Outcome:
+        return self._act("policy", command, caller)
+
+    def check(self, command: CheckGates, *, caller: Caller) -> CheckView:
+        return self._ask("check", command, CheckView, caller)

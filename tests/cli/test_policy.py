@@ -1,0 +1,58 @@
+import pytest
+
+POLICY = """
+[environments.staging]
+[environments.production]
+gates = [
+  {{ type = "metric", metric = "auc", min = 0.15 }},
+  {{ type = "command", name = "smoke", command = ["sh", "-c", "echo $LASTGOOD_REFERENCE; {script}"] }},
+]
+"""
+
+
+@pytest.fixture
+def governed(churn, tmp_path):
+    def govern(script):
+        (tmp_path / "lastgood.toml").write_text(POLICY.format(script=script))
+        assert churn("policy", "apply", "--reason", "rules").code == 0
+        return churn
+
+    return govern
+
+
+def test_policy_is_checked_applied_and_shown(churn, tmp_path):
+    assert churn("policy", "check").code == 2
+    assert "No policy" in churn("policy", "show").out
+    (tmp_path / "lastgood.toml").write_text("[environments.p]\ngate = []")
+    answer = churn("policy", "check")
+    assert answer.code == 2
+    assert "did you mean `gates`" in answer.err
+    (tmp_path / "lastgood.toml").write_text("[environments.staging]\n[environments.production]\n")
+    assert "staging -> production" in churn("policy", "check").out
+    assert churn("policy", "apply", "--reason", "x").code == 0
+    assert "[environments.staging]" in churn("policy", "show").out
+    assert churn("policy", "show", "--at", "2020-01-01", "--json").json["digest"] is None
+    assert churn("policy", "show", "--json").json["actor"] == "ana"
+
+
+def test_gates_say_what_is_missing_and_promote_refuses_with_exit_code_3(governed):
+    churn = governed("exit 0")
+    answer = churn("check", "churn/2", "--to", "production")
+    assert answer.code == 3
+    assert "has no evidence" in answer.out
+    refused = churn("promote", "churn/2", "--to", "production", "--reason", "x")
+    assert refused.code == 3
+    assert "--run" in refused.err
+    assert churn("log", "churn", "-n", "1", "--json").json["operations"][0]["kind"] == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"), [("exit 0", "pass"), ("exit 1", "fail"), ("exit 7", "unknown")]
+)
+def test_a_program_of_the_operator_judges_where_it_is_run(governed, script, outcome):
+    churn = governed(script)
+    view = churn("check", "churn/2", "--to", "production", "--run", "--json")
+    assert view.code == (0 if outcome == "pass" else 3)
+    verdict = view.json["verdicts"][1]
+    assert (verdict["gate"], verdict["outcome"]) == ("smoke", outcome)
+    assert "churn/2" in verdict["message"]

@@ -1,0 +1,198 @@
+"""Policies, gates and refusals: the same tests over the registry in process and over HTTP."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from contract.registry_doors import ANA
+from lastgood.core.commands import (
+    CheckGates,
+    MarkVersion,
+    Promote,
+    RecordEvidence,
+    Register,
+    Rollback,
+    SetPolicy,
+)
+from lastgood.core.evidence import Evidence
+from lastgood.core.operations import Actor
+from lastgood.errors import Blocked, Conflict, InvalidInput
+
+BOB = replace(ANA, actor=Actor(name="Bob"))
+
+POLICY = """
+[environments.staging]
+
+[environments.production]
+promote = ["Ana Müller"]
+rollback = ["Ana Müller", "Bob"]
+gates = [
+  { type = "metric", metric = "auc", min = 0.8 },
+  { type = "came_through" },
+]
+"""
+
+
+@pytest.fixture
+def govern(door):
+    """Put a policy in force for one test."""
+
+    def set_policy(text):
+        return door.registry.set_policy(SetPolicy(text=text, reason="rules"), caller=ANA)
+
+    yield set_policy
+    set_policy(None)
+
+
+def register(door, number, auc):
+    manifest = door.stored_manifest(
+        {"model.bin": f"{door.model} {number}".encode()},
+        metrics={} if auc is None else {"auc": auc},
+    )
+    command = Register(model=door.model, manifest=manifest)
+    assert door.registry.register(command, caller=ANA).version == number
+
+
+def check(door, number, caller=ANA, to="production"):
+    return door.registry.check(CheckGates(reference=f"{door.model}/{number}", to=to), caller=caller)
+
+
+def live(door, ref="production"):
+    return door.registry.target(door.model, ref).version
+
+
+def test_a_policy_is_kept_with_who_put_it_in_force_and_when(door, govern):
+    first = govern(POLICY)
+    assert (first.model, first.version) == ("", None)
+    view = door.registry.policy()
+    assert (view.text, view.actor, view.reason) == (POLICY, "Ana Müller", "rules")
+    assert view.operation == first.operation
+    assert govern(POLICY).already
+    govern(POLICY + "\n# changed\n")
+    assert door.registry.policy().digest != first.digest
+    assert door.registry.policy(at=view.at_ms).text.startswith(POLICY)
+    assert door.registry.policy(at=1).digest is None
+    entry = next(e for e in door.registry.log() if e.operation == first.operation)
+    assert (entry.kind, entry.model) == ("policy", "")
+    assert not door.registry.fsck().problems
+
+
+def test_a_policy_that_cannot_be_right_changes_nothing(door, govern):
+    govern(POLICY)
+    with pytest.raises(InvalidInput, match="did you mean `gates`"):
+        govern(POLICY.replace("gates =", "gate ="))
+    assert door.registry.policy().text == POLICY
+
+
+def test_gates_are_asked_and_their_verdicts_kept(door, govern):
+    register(door, 1, 0.85)
+    govern(POLICY)
+    assert check(door, 1).blocking == ("came through",)
+    door.promote(1, to="staging")
+    view = check(door, 1)
+    assert view.allowed
+    assert [v.outcome for v in view.verdicts] == ["pass", "pass"]
+    door.promote(1)
+    assert live(door) == 1
+    changes = door.registry.log(model=door.model)[0].changes
+    recorded = next(c for c in changes if c["kind"] == "verdicts_recorded")
+    assert recorded["allowed"] is True
+    assert recorded["policy"] == door.registry.policy().digest
+    assert recorded["verdicts"][0]["figures"] == {"auc": 0.85, "min": 0.8}
+
+
+@pytest.mark.parametrize("auc", [0.7, None])
+def test_a_refusal_names_the_gate_and_stays_in_history_and_moves_nothing(door, govern, auc):
+    register(door, 1, 0.85)
+    register(door, 2, auc)
+    door.promote(1)
+    govern(POLICY)
+    door.promote(2, to="staging")
+    with pytest.raises(Blocked, match="metric auc"):
+        door.promote(2)
+    assert live(door) == 1
+    entry = door.registry.log(model=door.model)[0]
+    assert (entry.kind, entry.reason) == ("refuse", "a reason")
+    assert [c["kind"] for c in entry.changes] == ["verdicts_recorded"]
+    assert entry.changes[0]["allowed"] is False
+    # The control: without the policy the same act is done.
+    govern(None)
+    door.promote(2)
+    assert live(door) == 2
+
+
+def test_the_same_refused_request_again_is_the_same_refusal(door, govern):
+    register(door, 1, 0.1)
+    govern(POLICY)
+    keyed = replace(ANA, idempotency_key=uuid.uuid4().hex)
+    for _ in range(2):
+        with pytest.raises(Blocked, match="metric auc"):
+            door.promote(1, caller=keyed)
+    assert [e.kind for e in door.registry.log(model=door.model)] == ["refuse", "register"]
+
+
+def test_promoting_and_rolling_back_are_two_rights(door, govern):
+    for number in (1, 2):
+        register(door, number, 0.9)
+        door.promote(number, to="staging")
+    govern(POLICY)
+    assert not check(door, 1, caller=BOB).allowed
+    with pytest.raises(Blocked, match="Bob may not promote to production"):
+        door.promote(1, caller=BOB)
+    door.promote(1)
+    door.promote(2, to="staging")
+    door.promote(2)
+    door.registry.mark(MarkVersion(reference=f"{door.model}/1", value="good"), caller=ANA)
+    door.registry.rollback(Rollback(model=door.model, reason="bad"), caller=BOB)
+    assert live(door) == 1
+    eve = replace(ANA, actor=Actor(name="Eve"))
+    with pytest.raises(Blocked, match="Eve may not roll back production"):
+        door.registry.rollback(
+            Rollback(model=door.model, to=f"{door.model}/2", reason="x"), caller=eve
+        )
+
+
+def test_who_decides_on_a_state_that_is_gone_is_told_so_also_by_gates(door, govern):
+    register(door, 1, 0.9)
+    govern("[environments.production]")
+    head = door.registry.plan_promote(Promote(reference=f"{door.model}/1", to="production")).head
+    door.promote(1, to="staging")
+    with pytest.raises(Conflict):
+        door.promote(1, expect_head=head)
+
+
+def test_evidence_recorded_by_hand_opens_its_gate(door, govern):
+    register(door, 1, 0.9)
+    govern('[environments.production]\ngates = [{ type = "evidence", evidence = "bias" }]')
+    with pytest.raises(Blocked, match="is unknown"):
+        door.promote(1)
+    found = Evidence(name="bias", outcome="pass", summary="reviewed")
+    door.registry.record_evidence(
+        RecordEvidence(reference=f"{door.model}/1", evidence=(found,)), caller=ANA
+    )
+    door.promote(1)
+    assert live(door) == 1
+
+
+def test_unknown_may_be_allowed_and_models_may_have_rules_of_their_own(door, govern):
+    register(door, 1, None)
+    rules = '[environments.production]\ngates = [{ type = "metric", metric = "auc", min = 0.8 }]\n'
+    govern(rules)
+    assert not check(door, 1).allowed
+    govern(f'{rules}[models."{door.model}".environments.production]\nunknown = "allow"\n')
+    assert check(door, 1).allowed
+
+
+def test_a_freeze_refuses_promotions_and_never_a_rollback(door, govern):
+    register(door, 1, 0.9)
+    register(door, 2, 0.9)
+    door.promote(1)
+    door.promote(2)
+    govern('[environments.production]\nfreeze = [{ from = "2020-01-01T00:00", to = "2999-01-01T00:00", reason = "audit" }]')  # fmt: skip
+    door.registry.rollback(
+        Rollback(model=door.model, to=f"{door.model}/1", reason="bad"), caller=ANA
+    )
+    assert live(door) == 1
+    with pytest.raises(Blocked, match=r"is frozen: .*audit"):
+        door.promote(2, release_hold=True)
