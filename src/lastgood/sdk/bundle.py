@@ -68,6 +68,7 @@ def register_path(
     caller: Caller,
     described: Described | None = None,
     progress: Progress = lambda _count: None,
+    test: LoadTest | None = None,
 ) -> Outcome:
     """Make a version of the files at `path`; only bytes that the registry lacks are sent.
 
@@ -78,6 +79,7 @@ def register_path(
         caller: Who registers.
         described: What to say about the version.
         progress: Told how many more bytes were hashed.
+        test: A load test of `path` that was made ahead.
 
     Raises:
         NotFound, InvalidInput, TooLarge: the files cannot be a model; the message names which and why.
@@ -88,7 +90,8 @@ def register_path(
     described = described or Described()
     with ExitStack() as stack:
         # Its process imports while the files are hashed.
-        test = stack.enter_context(LoadTest(path)) if described.load_test else None
+        if described.load_test and test is None:
+            test = stack.enter_context(LoadTest(path))
         bundle = read_bundle(path, described=described, progress=progress)
         if bundle.manifest.flavors:
             tested = test.run(bundle.manifest) if test else left_out()

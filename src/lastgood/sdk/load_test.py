@@ -34,13 +34,14 @@ class LoadTest:
     """A load test of a model directory; its process starts importing as soon as this is made.
 
     Args:
-        path: The model directory; without an `MLmodel` nothing is started.
+        path: The model directory; nothing is started for one that says it cannot be tested.
+        ahead: The directory is still to be written, and will be one that can be tested.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, ahead: bool = False) -> None:
         self._path = path
         self._stack = ExitStack()
-        possible = mlflow_is_here() and (path / "MLmodel").is_file()
+        possible = (ahead or _testable(path / "MLmodel")) and mlflow_is_here()
         self._trial = self._stack.enter_context(Trial()) if possible else None
 
     def __enter__(self) -> Self:
@@ -62,10 +63,10 @@ class LoadTest:
         """
         if PYFUNC not in manifest.flavors:
             return _unknown("not an MLflow model that mlflow.pyfunc can load")
-        if self._trial is None:
-            return _unknown("mlflow is not installed here")
         if not manifest.input_example:
             return _unknown("the model has no input example")
+        if self._trial is None:
+            return _unknown("mlflow is not installed here")
         try:
             report = self._trial.run(TrialOrder(path=self._path))
         except Refused as error:
@@ -74,6 +75,15 @@ class LoadTest:
                 hint=f"{error.hint}\nto register it all the same: --no-load-test (load_test=False)",
             ) from error
         return _passed(manifest, report)
+
+
+def _testable(mlmodel: Path) -> bool:
+    """A first guess, before the file is read properly: not worth a process otherwise."""
+    try:
+        text = mlmodel.read_bytes()
+    except OSError:
+        return False
+    return PYFUNC.encode() in text and b"saved_input_example_info:" in text
 
 
 def left_out() -> Tested:

@@ -1,0 +1,87 @@
+"""`import lastgood` in a training script."""
+
+import subprocess
+import sys
+
+import pytest
+
+import lastgood
+from contract.registry_doors import running_server
+from lastgood.engine.open import init_data_directory
+from lastgood.errors import InvalidInput
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    for name in ("LASTGOOD_SERVER", "LASTGOOD_HOME", "LASTGOOD_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LASTGOOD_ACTOR", "ana")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_bytes(b"weights")
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return tmp_path
+
+
+def test_a_script_without_a_server_registers_into_a_directory_that_is_made_for_it(place):
+    with lastgood.run(tags={"team": "crm"}) as run:
+        run.log_params({"depth": 5})
+        run.log_params({"depth": 6})
+        run.log_metrics({"auc": 0.5})
+        run.log_data("rows.csv", keep=True)
+        run.log_seed(42)
+        outcome = run.register("model", "churn", metrics={"auc": 0.75}, reason="weekly")
+    assert [one.version for one in run.versions] == [1]
+    with lastgood.open_registry() as here:
+        view = here.registry.show("churn/1")
+        assert b"".join(here.registry.read_object(view.manifest.data[0].object)) == b"a,b\n1,2\n"
+        assert here.registry.log(model="churn")[0].reason == "weekly"
+    assert (view.digest, view.registered_by, view.tags) == (outcome.digest, "ana", {"team": "crm"})
+    assert (view.manifest.params, view.manifest.metrics) == ({"depth": "6"}, {"auc": 0.75})
+    assert view.manifest.environment.settings["seed"] == "42"
+
+
+def test_data_that_is_not_there_is_told_before_the_training(place):
+    with lastgood.run() as run, pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        run.log_data("nowhere.csv")
+
+
+def test_the_same_script_works_on_a_server(place, monkeypatch):
+    init_data_directory(place / "served")
+    with running_server(place / "served") as url:
+        monkeypatch.setenv("LASTGOOD_SERVER", url)
+        assert lastgood.register("model", "churn").version == 1
+        assert lastgood.register("model", "churn", registry=url).already
+    assert not (place / ".lastgood").exists()
+
+
+def test_a_model_that_mlflow_cannot_save_is_told(place):
+    with pytest.raises(InvalidInput, match="no flavor for a builtins"):
+        lastgood.log_model({}, "churn")
+
+
+def test_importing_lastgood_imports_nothing_else():
+    code = "import sys, lastgood; print([m for m in sys.modules if m.startswith(('lastgood.', 'msgspec', 'httpx', 'sqlalchemy'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow and scikit-learn, about each other
+def test_a_scikit_learn_model_is_saved_tested_and_registered(place):
+    pytest.importorskip("mlflow")
+    linear = pytest.importorskip("sklearn.linear_model")
+    import numpy as np
+
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
+    model = linear.LinearRegression().fit(rows, rows @ [2.0, 1.0])
+    lastgood.log_model(model, "linear", input_example=rows[:2], params={"fit": True})
+    with lastgood.open_registry() as here:
+        view = here.registry.show("linear/1")
+        golden = b"".join(here.registry.read_object(view.evidence[0].object))
+    assert view.manifest.flavors == ("python_function", "sklearn")
+    assert view.evidence[0].outcome == "pass"
+    assert b'"answers":[1.0' in golden
+    assert "inputs" in view.manifest.signature
+    pins = {line.partition("==")[0] for line in view.manifest.environment.packages}
+    assert {"scikit-learn", "mlflow", "numpy"} <= pins
+    assert "load_test" not in {one.item for one in view.missing}
