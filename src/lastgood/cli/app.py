@@ -53,6 +53,7 @@ VERBS = {
     "why": Verb("why", "why", PANEL_LOOK),
     "blame": Verb("blame", "blame", PANEL_LOOK),
     "lineage": Verb("lineage", "lineage", PANEL_LOOK),
+    "bisect": Verb("bisect", "bisect", PANEL_LOOK),
     "diff": Verb("diff", "diff", PANEL_LOOK),
     "fsck": Verb("fsck", "fsck", PANEL_LOOK),
 }

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lastgood.cli.output import styled
+from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
 from lastgood.cli.words import At
+from lastgood.core.views import DiffView
 
-__all__ = ["diff"]
+__all__ = ["diff", "show_differences"]
 
 DIFFERENT = 1
 
@@ -32,12 +33,18 @@ def diff(
         return code
     if not view.differences:
         session.out.line(f"{a} and {b} are the same")
+    show_differences(view, session.out)
+    return code
+
+
+def show_differences(view: DiffView, out: Output) -> None:
+    """Print a table for each section in which something differs."""
     for section, differences in groupby(
         view.differences, key=lambda difference: difference.section
     ):
-        session.out.line(styled(section, "bold"))
-        session.out.table(
-            ["", a, b],
+        out.line(styled(section, "bold"))
+        out.table(
+            ["", view.a, view.b],
             (
                 (
                     difference.name if difference.name != section else "",
@@ -48,4 +55,3 @@ def diff(
             ),
             indent=2,
         )
-    return code
