@@ -305,6 +305,9 @@ def _split_prompts(filters: Sequence[Clause]) -> tuple[bool, list[Clause]]:
     Prompts live among the models; a search shows either only them or, unless asked, none.
     """
     about = [c for c in filters if c.target == "tag" and c.key == PROMPT_TAG]
+    for clause in about:
+        if isinstance(clause.value, int | float):
+            raise refuse(clause, "expected a quoted string value")
     wanted = any((c.operator, c.value) in {("=", "true"), ("!=", "false")} for c in about)
     return wanted, [c for c in filters if c not in about]
 

@@ -553,6 +553,8 @@ def test_prompts_are_no_models_in_searches(api):
     assert names("tag.`mlflow.prompt.is_prompt` != 'true'") == ["churn"]
     assert names("name LIKE 'c%' AND tag.`mlflow.prompt.is_prompt` != 'true'") == ["churn"]
     assert names("tags.`mlflow.prompt.is_prompt` = 'true'") == ["prompt"]
+    number = {"filter": "tags.`mlflow.prompt.is_prompt` = 1"}
+    assert "quoted string" in api.refused("GET", "/registered-models/search", number)[2]
     assert api.call("GET", "/model-versions/search", {}) == {}
 
 
