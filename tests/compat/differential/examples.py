@@ -60,6 +60,9 @@ EXAMPLES: dict[str, list[Call]] = {
     "searches that fail": [
         post("/runs/search", experiment_ids=["⟦experiment:0⟧"], filter=f"created < {10**19}")
     ],
+    "kinder filters": [
+        post("/experiments/search", max_results=5, filter="name LIKE '⟦p⟧%' AND name NOT IN ('v')")
+    ],
     "keys with a hyphen": [
         post("/runs/search", experiment_ids=["⟦experiment:0⟧"], filter="params.a-b NOT IN ('v')")
     ],
