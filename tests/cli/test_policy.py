@@ -56,3 +56,18 @@ def test_a_program_of_the_operator_judges_where_it_is_run(governed, script, outc
     verdict = view.json["verdicts"][1]
     assert (verdict["gate"], verdict["outcome"]) == ("smoke", outcome)
     assert "churn/2" in verdict["message"]
+
+
+def test_approve_and_reject(churn, tmp_path):
+    rules = '[environments.production]\napprovals = [{ meaning = "reviewed" }]\n'
+    (tmp_path / "lastgood.toml").write_text(rules)
+    assert churn("policy", "apply").code == 0
+    ask = ("check", "churn/2", "--to", "production")
+    said = ("churn/2", "--to", "production", "--meaning", "reviewed", "--reason", "x")
+    assert "1 more must say 'reviewed'" in churn(*ask).out
+    assert churn("approve", *said).code == 3
+    assert churn("approve", *said, "--actor", "bob").code == 0
+    assert churn(*ask).code == 0
+    assert churn("reject", *said, "--actor", "eve").code == 0
+    assert "rejected by eve" in churn(*ask).out
+    assert churn("approve", *said, "--actor", "eve", "--expires", "soon").code == 2

@@ -1,5 +1,6 @@
 """Policies, gates and refusals: the same tests over the registry in process and over HTTP."""
 
+import time
 import uuid
 from dataclasses import replace
 
@@ -7,17 +8,20 @@ import pytest
 
 from contract.registry_doors import ANA
 from lastgood.core.commands import (
+    Approve,
     CheckGates,
     MarkVersion,
     Promote,
     RecordEvidence,
     Register,
+    Restore,
     Rollback,
     SetPolicy,
+    Undo,
 )
 from lastgood.core.evidence import Evidence
 from lastgood.core.operations import Actor
-from lastgood.errors import Blocked, Conflict, InvalidInput
+from lastgood.errors import Blocked, Conflict, InvalidInput, Refused
 
 BOB = replace(ANA, actor=Actor(name="Bob"))
 
@@ -196,3 +200,81 @@ def test_a_freeze_refuses_promotions_and_never_a_rollback(door, govern):
     assert live(door) == 1
     with pytest.raises(Blocked, match=r"is frozen: .*audit"):
         door.promote(2, release_hold=True)
+
+
+# --- approvals ------------------------------------------------------------------------------------
+
+EVE = replace(ANA, actor=Actor(name="Eve"))
+FOUR_EYES = '[environments.production]\napprovals = [{ meaning = "approved", count = 1 }]'
+
+
+def say(door, number, caller, word="approve", **command):
+    return door.registry.approve(
+        Approve(reference=f"{door.model}/{number}", to="production", word=word, **command),
+        caller=caller,
+    )
+
+
+def test_somebody_else_has_to_approve(door, govern):
+    register(door, 1, 0.9)
+    govern(FOUR_EYES)
+    with pytest.raises(Blocked, match="1 more must say 'approved'"):
+        door.promote(1)
+    with pytest.raises(Refused, match="four eyes"):
+        say(door, 1, ANA)
+    outcome = say(door, 1, BOB, reason="looks right")
+    assert (outcome.version, outcome.model) == (1, door.model)
+    with pytest.raises(Blocked, match="does not count"):
+        door.promote(1, caller=BOB)  # who approves does not promote
+    door.promote(1)
+    assert live(door) == 1
+    recorded = door.registry.log(model=door.model)[0].changes[-1]
+    assert recorded["verdicts"][0]["message"] == "approved by Bob"
+
+
+def test_one_rejection_keeps_it_out_until_it_is_taken_back(door, govern):
+    register(door, 1, 0.9)
+    govern(FOUR_EYES)
+    say(door, 1, BOB)
+    say(door, 1, EVE, word="reject", reason="biased")
+    with pytest.raises(Blocked, match="rejected by Eve"):
+        door.promote(1)
+    say(door, 1, EVE)
+    door.promote(1)
+    assert live(door) == 1
+
+
+def test_an_approval_is_of_one_version_and_ends(door, govern):
+    register(door, 1, 0.9)
+    register(door, 2, 0.91)
+    govern(FOUR_EYES)
+    say(door, 1, BOB, lasts_s=3600)
+    assert check(door, 1).allowed
+    assert not check(door, 2).allowed
+    say(door, 1, BOB, lasts_s=1)
+    time.sleep(1.2)
+    assert not check(door, 1).allowed
+    with pytest.raises(InvalidInput):
+        say(door, 1, BOB, lasts_s=-1)
+
+
+def test_a_policy_may_do_without_four_eyes(door, govern):
+    register(door, 1, 0.9)
+    govern(FOUR_EYES + "\nfour_eyes = false")
+    say(door, 1, ANA)
+    door.promote(1)
+    assert live(door) == 1
+
+
+def test_taking_back_needs_the_right_to_roll_back_and_no_gate(door, govern):
+    for number in (1, 2):
+        register(door, number, 0.9)
+        door.promote(number)
+    govern('[environments.production]\nrollback = ["Ana Müller"]\ngates = [{ type = "metric", metric = "x", min = 1 }]')  # fmt: skip
+    with pytest.raises(Blocked, match="may not roll back"):
+        door.registry.restore(
+            Restore(model=door.model, at=door.registry.log(model=door.model)[2].operation),
+            caller=EVE,
+        )
+    door.registry.undo(Undo(model=door.model), caller=ANA)
+    assert live(door) == 1

@@ -44,6 +44,8 @@ VERBS = {
     "redo": Verb("undo", "redo", PANEL_CHANGE),
     "mark": Verb("mark", "mark", PANEL_CHANGE),
     "yank": Verb("yank", "yank", PANEL_CHANGE),
+    "approve": Verb("approve", "approve", PANEL_CHANGE),
+    "reject": Verb("approve", "reject", PANEL_CHANGE),
     "policy": Verb("policy", "policy", PANEL_CHANGE),
     "check": Verb("check", "check", PANEL_LOOK),
     "list": Verb("list_", "list_", PANEL_LOOK),

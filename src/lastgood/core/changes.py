@@ -9,14 +9,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from lastgood.core.approvals import ApprovalWord, Meaning
 from lastgood.core.evidence import EvidenceOutcome
-from lastgood.core.ids import REGISTRY, Digest, ModelName, RefName, VersionNumber
+from lastgood.core.ids import REGISTRY, Digest, Instant, ModelName, RefName, VersionNumber
 from lastgood.core.stages import Stage
 from lastgood.core.verdicts import Verdict
 from lastgood.errors import IntegrityFailure
 
 __all__ = [
     "CHANGE_TYPES",
+    "ApprovalGiven",
     "Change",
     "DescriptionSet",
     "EvidenceRecorded",
@@ -219,6 +221,21 @@ class VerdictsRecorded:
     kind: Literal["verdicts_recorded"] = "verdicts_recorded"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalGiven:
+    """A person approved the version for the environment, or rejected it; their last word in a meaning counts."""
+
+    model: ModelName
+    version: VersionNumber
+    environment: RefName
+    digest: Digest | None
+    """Of the bytes that were approved."""
+    word: ApprovalWord
+    meaning: Meaning
+    expires_ms: Instant | None = None
+    kind: Literal["approval_given"] = "approval_given"
+
+
 Change = (
     ModelCreated
     | ModelRenamed
@@ -235,6 +252,7 @@ Change = (
     | EvidenceRecorded
     | PolicySet
     | VerdictsRecorded
+    | ApprovalGiven
 )
 
 CHANGE_TYPES: dict[str, type[Change]] = {
@@ -253,6 +271,7 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "evidence_recorded": EvidenceRecorded,
     "policy_set": PolicySet,
     "verdicts_recorded": VerdictsRecorded,
+    "approval_given": ApprovalGiven,
 }
 
 

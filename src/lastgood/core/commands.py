@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from lastgood.core.approvals import ApprovalWord, Meaning
 from lastgood.core.changes import MarkValue
 from lastgood.core.evidence import Evidence
 from lastgood.core.ids import ModelName, OperationId, RefName
@@ -11,6 +12,7 @@ from lastgood.core.operations import Actor, Origin
 from lastgood.core.references import DEFAULT_ENVIRONMENT
 
 __all__ = [
+    "Approve",
     "Caller",
     "CheckGates",
     "MarkVersion",
@@ -153,3 +155,16 @@ class CheckGates:
 
     reference: str
     to: RefName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """Say yes or no to a version for an environment."""
+
+    reference: str
+    to: RefName
+    word: ApprovalWord = "approve"
+    meaning: Meaning = "approved"
+    lasts_s: int | None = None
+    """For an approval: for how many seconds it counts; None: until it is taken back."""
+    reason: str = ""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from lastgood.core.commands import Caller, CheckGates, SetPolicy
+from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
 from lastgood.core.moments import Moment
 from lastgood.core.views import CheckView, Outcome, PolicyView
 
@@ -22,4 +22,12 @@ class Governing(Protocol):
 
     def check(self, command: CheckGates, *, caller: Caller) -> CheckView:
         """What the gates say of a version for that caller; changes nothing. Raises NotFound, InvalidReference."""
+        ...
+
+    def approve(self, command: Approve, *, caller: Caller) -> Outcome:
+        """Say yes or no to a version for an environment; of each person the last word counts.
+
+        Raises:
+            Refused: four eyes are required and the caller registered the version. NotFound, Unverified.
+        """
         ...

@@ -58,6 +58,8 @@ OperationKind = Literal[
     "redo",
     "yank",
     "policy",
+    "approve",
+    "reject",
     "refuse",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lastgood.core.approvals import ApprovalRule
 from lastgood.core.durations import parse_duration_s
 from lastgood.core.freezes import FreezeWindow
 from lastgood.core.gates import GateSpec
@@ -27,6 +28,9 @@ class EnvironmentPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The rules of one environment."""
 
     gates: tuple[GateSpec, ...] = ()
+    approvals: tuple[ApprovalRule, ...] = ()
+    four_eyes: bool = True
+    """Whether those who registered or promote the version cannot approve it themselves."""
     promote: tuple[str, ...] = (ANYBODY,)
     """Who may promote."""
     rollback: tuple[str, ...] = (ANYBODY,)
@@ -160,6 +164,6 @@ def _gate_types() -> list[str]:
 
 def _known_keys() -> list[str]:
     structs = (
-        _Document, _ModelPart, EnvironmentPolicy, FreezeWindow, *GateSpec.__args__
+        _Document, _ModelPart, EnvironmentPolicy, ApprovalRule, FreezeWindow, *GateSpec.__args__
     )  # fmt: skip
     return sorted({name for cls in structs for name in cls.__struct_encode_fields__})

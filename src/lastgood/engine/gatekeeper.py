@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TypeVar
 
 from lastgood.cas.port import ObjectStore
+from lastgood.core.approvals import standing
 from lastgood.core.changes import RefMoved, VerdictsRecorded
 from lastgood.core.commands import Caller
 from lastgood.core.gates import CameThroughSpec, CommandSpec
@@ -27,8 +28,9 @@ from lastgood.engine.resolve import model_of, version_of
 from lastgood.errors import Blocked
 from lastgood.policy.evidence import Certificate, Evidence, Stay, VersionFacts
 from lastgood.policy.judging import judge_gates, rows_wanted, specs_within
-from lastgood.policy.standing import frozen, right_to_promote, right_to_roll_back
+from lastgood.policy.standing import approved, frozen, right_to_promote, right_to_roll_back
 from lastgood.store import registry as rows
+from lastgood.store.approvals import approvals_of
 from lastgood.store.clock import Clock
 from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
@@ -106,6 +108,15 @@ class Gatekeeper:
         standing = (
             right_to_promote(rules, actor, environment),
             frozen(rules, environment, now),
+            _approvals(
+                connection,
+                model,
+                version,
+                environment=environment,
+                rules=rules,
+                actor=actor,
+                now=now,
+            ),
         )
         return Judgement(
             model=model.name,
@@ -282,6 +293,28 @@ class _Kept(OrderedDict[Digest, T]):
 def commands_of(rules: EnvironmentPolicy) -> dict[str, CommandSpec]:
     """The programs among the gates, by name."""
     return {s.name: s for s in specs_within(rules.gates) if isinstance(s, CommandSpec)}
+
+
+def _approvals(
+    connection: Connection,
+    model: rows.ModelRow,
+    version: rows.VersionRow,
+    *,
+    environment: RefName,
+    rules: EnvironmentPolicy,
+    actor: str,
+    now: Instant,
+) -> Verdict | None:
+    found = standing(
+        approvals_of(connection, model.id, environment, version.version),
+        rules=rules.approvals,
+        digest=version.digest,
+        asked_by=frozenset({version.user, actor}),
+        four_eyes=rules.four_eyes,
+        now=now,
+    )
+    reference = f"{model.name}/{version.version}"
+    return approved(rules, found, reference=reference, environment=environment)
 
 
 def _stays(

@@ -2,16 +2,19 @@
 
 import hashlib
 
-from lastgood.core.changes import PolicySet
-from lastgood.core.commands import Caller, CheckGates, SetPolicy
-from lastgood.core.ids import REGISTRY, Digest, digest_of_hex, hex_of, parse_ref_name
+from lastgood.core.changes import ApprovalGiven, PolicySet
+from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
+from lastgood.core.ids import REGISTRY, Digest, Instant, digest_of_hex, hex_of, parse_ref_name
 from lastgood.core.moments import Moment
 from lastgood.core.policy import parse_policy
 from lastgood.core.views import CheckView, Outcome, PolicyView
 from lastgood.engine.gatekeeper import commands_of
 from lastgood.engine.kernel import Decision, Kernel, check_repeated
+from lastgood.engine.outcomes import outcome_of
 from lastgood.engine.past import point_at
-from lastgood.engine.resolve import find
+from lastgood.engine.policies import policy_in_force
+from lastgood.engine.resolve import Found, find
+from lastgood.errors import InvalidInput, Refused, Unverified
 from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
@@ -20,6 +23,7 @@ from lastgood.store.policies import policy_at, policy_now
 __all__ = ["GoverningVerbs"]
 
 DIGITS_SHOWN = 12
+APPROVAL_LASTS_S_MAX = 10 * 366 * 86_400
 
 
 class GoverningVerbs:
@@ -118,6 +122,55 @@ class GoverningVerbs:
             )
 
         return self._kernel.database.read(query)
+
+    def approve(self, command: Approve, *, caller: Caller) -> Outcome:
+        parse_ref_name(command.to)
+
+        def decide(tx: Connection) -> Decision:
+            now = self._kernel.clock()
+            found = find(tx, command.reference, now=now)
+            name, number = found.model.name, found.version.version
+            _check_may_approve(tx, found, command, actor=caller.actor.name)
+            change = ApprovalGiven(
+                model=name,
+                version=number,
+                environment=command.to,
+                digest=found.version.digest,
+                word=command.word,
+                meaning=command.meaning,
+                expires_ms=None
+                if command.lasts_s is None or command.word == "reject"
+                else Instant(now + command.lasts_s * 1000),
+            )
+            said = "rejected" if command.word == "reject" else command.meaning
+            return Decision(
+                kind=command.word,
+                model=name,
+                changes=(change,),
+                summary=f"{name}/{number} for {command.to}: {said} by {caller.actor.name}",
+                reason=command.reason,
+            )
+
+        operation = self._kernel.act(caller, decide).result().operation
+        assert operation is not None
+        check_repeated(operation, kind=command.word)
+        return outcome_of(operation)
+
+
+def _check_may_approve(tx: Connection, found: Found, command: Approve, *, actor: str) -> None:
+    name = f"{found.model.name}/{found.version.version}"
+    if found.version.digest is None:
+        raise Unverified(f"{name} is external: there are no bytes that an approval could be of")
+    if command.lasts_s is not None and not 1 <= command.lasts_s <= APPROVAL_LASTS_S_MAX:
+        raise InvalidInput("An approval lasts from a second to ten years")
+    policy, _ = policy_in_force(tx)
+    rules = policy.of(found.model.name, command.to)
+    four_eyes = rules is not None and rules.four_eyes and command.word == "approve"
+    if four_eyes and found.version.user == actor:
+        raise Refused(
+            f"{actor} registered {name} and cannot approve it for {command.to}: the policy requires four eyes",
+            hint="ask somebody else",
+        )
 
 
 def _short(digest: Digest | None) -> str:

@@ -2,7 +2,13 @@
 
 from dataclasses import replace
 
-from lastgood.core.changes import EvidenceRecorded, MarkSet, RefMoved, VersionRegistered
+from lastgood.core.changes import (
+    ApprovalGiven,
+    EvidenceRecorded,
+    MarkSet,
+    RefMoved,
+    VersionRegistered,
+)
 from lastgood.core.commands import Caller
 from lastgood.core.ids import Digest, ModelName, VersionNumber
 from lastgood.core.operations import Operation, OperationKind
@@ -57,7 +63,11 @@ def subject_of(operation: Operation) -> tuple[VersionNumber | None, Digest | Non
                 return version, digest
             case RefMoved(after=after):
                 return after, None
-            case MarkSet(version=version) | EvidenceRecorded(version=version):
+            case (
+                MarkSet(version=version)
+                | EvidenceRecorded(version=version)
+                | ApprovalGiven(version=version)
+            ):
                 return version, None
             case _:
                 continue

@@ -1,11 +1,12 @@
 """Rules that are no gates: who may, and when. Each says a verdict only when it stands in the way."""
 
+from lastgood.core.approvals import Standing
 from lastgood.core.freezes import frozen_by
 from lastgood.core.ids import Instant, RefName
 from lastgood.core.policy import ANYBODY, EnvironmentPolicy
 from lastgood.core.verdicts import Verdict
 
-__all__ = ["frozen", "right_to_promote", "right_to_roll_back"]
+__all__ = ["approved", "frozen", "right_to_promote", "right_to_roll_back"]
 
 
 def right_to_promote(rules: EnvironmentPolicy, actor: str, environment: RefName) -> Verdict | None:
@@ -43,3 +44,32 @@ def frozen(rules: EnvironmentPolicy, environment: RefName, now: Instant) -> Verd
         message=f"{environment} is frozen: {window.words}",
         next_step="wait until the freeze is over; a rollback is possible all the time",
     )
+
+
+def approved(
+    rules: EnvironmentPolicy, found: Standing, *, reference: str, environment: RefName
+) -> Verdict | None:
+    """Enough people approved and nobody objects; no verdict where the policy asks for nobody."""
+    if found.rejected_by:
+        who = ", ".join(found.rejected_by)
+        return Verdict(
+            gate="approvals",
+            outcome="fail",
+            message=f"{reference} was rejected by {who}",
+            next_step=f"{who} can take it back: lastgood approve {reference} --to {environment} --reason '...'",
+        )
+    if not rules.approvals:
+        return None
+    if found.missing:
+        meaning, count = next(iter(found.missing.items()))
+        have = ", ".join(found.given[meaning]) or "nobody"
+        eyes = "; who registered or promotes it does not count" if rules.four_eyes else ""
+        return Verdict(
+            gate="approvals",
+            outcome="fail",
+            message=f"{count} more must say '{meaning}' (so far: {have}{eyes})",
+            figures={f"{m} missing": n for m, n in found.missing.items()},
+            next_step=f"lastgood approve {reference} --to {environment} --meaning {meaning} --reason '...'",
+        )
+    said = "; ".join(f"{m} by {', '.join(people)}" for m, people in found.given.items())
+    return Verdict(gate="approvals", outcome="pass", message=said)

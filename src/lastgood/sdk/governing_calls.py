@@ -1,6 +1,6 @@
 """The governing verbs over HTTP: policies and gates."""
 
-from lastgood.core.commands import Caller, CheckGates, SetPolicy
+from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
 from lastgood.core.moments import Moment
 from lastgood.core.views import CheckView, Outcome, PolicyView
 from lastgood.sdk.calls import Calls
@@ -19,3 +19,6 @@ class GoverningCalls(Calls):
 
     def check(self, command: CheckGates, *, caller: Caller) -> CheckView:
         return self._ask("check", command, CheckView, caller)
+
+    def approve(self, command: Approve, *, caller: Caller) -> Outcome:
+        return self._act("approve", command, caller)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lastgood.core.changes import (
+    ApprovalGiven,
     Change,
     DescriptionSet,
     EvidenceRecorded,
@@ -29,10 +30,12 @@ from lastgood.core.ids import REGISTRY
 from lastgood.core.operations import Operation
 from lastgood.core.stages import Stage
 from lastgood.errors import IntegrityFailure
+from lastgood.store.approvals import record_approval
 from lastgood.store.database import Connection
 from lastgood.store.evidence import record_evidence
 from lastgood.store.schema import (
     PROJECTIONS,
+    approvals,
     evidence,
     history,
     holds,
@@ -125,8 +128,19 @@ _describe_version = Statement(
 )
 ORIGIN_LENGTH_MAX = 500
 # Deleting a model takes everything of it from view; history stays, because the log stays.
-_OF_A_MODEL = (versions, refs, ref_moves, holds, marks, model_tags, version_tags, evidence, origins)
-_OF_A_VERSION = (holds, marks, version_tags, evidence, origins)
+_OF_A_MODEL = (
+    versions,
+    refs,
+    ref_moves,
+    holds,
+    marks,
+    model_tags,
+    version_tags,
+    evidence,
+    origins,
+    approvals,
+)
+_OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals)
 OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
 
 
@@ -393,4 +407,5 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     DescriptionSet: _describe,
     EvidenceRecorded: record_evidence,
     PolicySet: _set_policy,
+    ApprovalGiven: record_approval,
 }

@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "4"
+PROJECTION_VERSION = "5"
 _projection = {"projection": True}
 
 models = Table(
@@ -239,6 +239,23 @@ origins = Table(
     PrimaryKeyConstraint("kind", "value", "model_id", "version"),
     Index("origins_of_version", "model_id", "version"),
     sqlite_with_rowid=False,
+    info=_projection,
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("environment", _chars(255), nullable=False),
+    Column("version", Big, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    Column("meaning", _chars(16), nullable=False),
+    Column("word", _chars(8), nullable=False),
+    Column("digest", _chars(71)),
+    Column("seq", Big, nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("expires_ms", Big),
+    PrimaryKeyConstraint("model_id", "environment", "version", "actor", "meaning"),
     info=_projection,
 )
 

@@ -33,11 +33,30 @@ class History:
             return model, (c.ModelCreated(model=model, description="made", tags={"team": "x"}),)
         verbs = [self._register] * 2
         if self.versions[model]:
-            verbs += [self._promote] * 4 + [self._tag, self._mark, self._describe, self._delete]
+            verbs += [self._promote] * 4 + [
+                self._tag,
+                self._mark,
+                self._describe,
+                self._approve,
+                self._delete,
+            ]
             verbs += [self._find_out]
         verbs += [self._drop] if self.random.random() < 0.1 else []
         verbs += [self._rename] if self.random.random() < 0.1 else []
         return model, tuple(self.random.choice(verbs)(model))
+
+    def _approve(self, model):
+        word = self.random.choice(("approve", "reject"))
+        return [
+            c.ApprovalGiven(
+                model=model,
+                version=self._number(model),
+                environment="production",
+                digest=Digest("sha256:" + "b" * 64),
+                word=word,
+                meaning="approved",
+            )
+        ]
 
     def _number(self, model):
         return self.random.choice(sorted(self.versions[model]))

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lastgood.api.native.replies import reply
-from lastgood.api.native.requests import Calling, CheckBody, PolicyBody
+from lastgood.api.native.requests import ApproveBody, Calling, CheckBody, PolicyBody
 from lastgood.core.ids import parse_ref_name
 from lastgood.core.moments import moment_from_wire
 from lastgood.core.ports import Registry
@@ -34,5 +34,11 @@ def governing_routes(registry: Registry) -> APIRouter:
         """What the gates say of a version for the caller; nothing is promoted."""
         checked = replace(command, to=parse_ref_name(command.to))
         return reply(registry.check(checked, caller=caller))
+
+    @routes.post("/approve", response_model=Outcome)
+    def approve(command: ApproveBody, caller: Calling) -> Response:
+        """Say yes or no to a version for an environment."""
+        said = replace(command, to=parse_ref_name(command.to))
+        return reply(registry.approve(said, caller=caller))
 
     return routes

@@ -14,6 +14,7 @@ from lastgood.core.operations import Actor, Origin
 from lastgood.errors import TooLarge
 
 __all__ = [
+    "ApproveBody",
     "Calling",
     "CheckBody",
     "MarkBody",
@@ -44,6 +45,7 @@ RestoreBody: Any = validated(commands.Restore, config=_STRICT, frozen=True)
 RevertBody: Any = validated(commands.Revert, config=_STRICT, frozen=True)
 UndoBody: Any = validated(commands.Undo, config=_STRICT, frozen=True)
 YankBody: Any = validated(commands.Yank, config=_STRICT, frozen=True)
+ApproveBody: Any = validated(commands.Approve, config=_STRICT, frozen=True)
 PolicyBody: Any = validated(commands.SetPolicy, config=_STRICT, frozen=True)
 CheckBody: Any = validated(commands.CheckGates, config=_STRICT, frozen=True)
 
