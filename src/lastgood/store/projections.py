@@ -32,6 +32,7 @@ from lastgood.core.stages import Stage
 from lastgood.errors import IntegrityFailure
 from lastgood.store.approvals import record_approval
 from lastgood.store.database import Connection
+from lastgood.store.dialects import insert
 from lastgood.store.evidence import record_evidence
 from lastgood.store.schema import (
     PROJECTIONS,
@@ -75,9 +76,14 @@ _set_stage = Statement(
     .values(stage=sa.bindparam("stage_"), changed_ms=sa.bindparam("changed_ms_"))
 )
 _one_ref = (refs.c.model_id == sa.bindparam("id_"), refs.c.ref == sa.bindparam("ref_"))
-_forget_ref = Statement(refs.delete().where(*_one_ref))
 _set_alias = Statement(refs.update().where(*_one_ref).values(alias=sa.bindparam("alias_")))
-_insert_ref = Statement(refs.insert())
+_ref = insert(refs)
+_put_ref = Statement(
+    _ref.on_conflict_do_update(
+        index_elements=[refs.c.model_id, refs.c.ref],
+        set_={name: _ref.excluded[name] for name in ("version", "seq", "moved_ms", "alias")},
+    )
+)
 _insert_move = Statement(ref_moves.insert())
 _insert_model = Statement(models.insert())
 _insert_version = Statement(versions.insert())
@@ -146,6 +152,7 @@ OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation be
 
 def apply(tx: Connection, operation: Operation) -> None:
     """Apply the changes of one operation, in order."""
+    ids: dict[str, int] = {}
     touched: set[int] = set()
     for change in operation.changes:
         if isinstance(change, ModelCreated):
@@ -155,14 +162,17 @@ def apply(tx: Connection, operation: Operation) -> None:
             if handler is not None:
                 handler(tx, OF_THE_REGISTRY, change, operation)
             continue
-        model_id = _id_of(tx, change.model)
+        model_id = ids.get(change.model)
+        if model_id is None:
+            model_id = ids[change.model] = _id_of(tx, change.model)
         touched.add(model_id)
         if handler is not None:
             handler(tx, model_id, change, operation)
-        if not isinstance(change, ModelDeleted):
-            _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
-    if touched:
-        _insert_history.run_many(tx, [(i, operation.seq) for i in sorted(touched)])
+        if isinstance(change, ModelRenamed | ModelDeleted):
+            ids.clear()
+    for model_id in sorted(touched):  # of a deleted one there is no row to touch
+        _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
+    _insert_history.run_many(tx, [(model_id, operation.seq) for model_id in sorted(touched)])
 
 
 def clear(tx: Connection) -> None:
@@ -279,8 +289,7 @@ def _move_ref(tx: Connection, model_id: int, change: RefMoved, operation: Operat
         # It only became, or ceased to be, an alias: it stays where it is, moved by whom it was.
         _set_alias.run(tx, {"id_": model_id, "ref_": change.ref, "alias_": change.alias})
         return
-    _forget_ref.run(tx, {"id_": model_id, "ref_": change.ref})
-    _insert_ref.run(
+    _put_ref.run(
         tx,
         {
             "model_id": model_id,

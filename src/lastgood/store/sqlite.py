@@ -161,12 +161,13 @@ class _Session:
         driver.execute(f"PRAGMA cache_size=-{WRITER_CACHE_KIB}")
         self._driver = driver
         self._carefully = True
-        self._before = (0, 0)
-        """What `_written` was before the current unit."""
+        self._schema = 0  # as it was when the transaction began
+        self._rows = 0  # that this connection had changed before the current unit
 
     def begin(self, *, carefully: bool) -> None:
         self._carefully = carefully
         self._driver.execute("BEGIN IMMEDIATE")
+        self._schema = 0 if carefully else self._schema_now()
 
     # Savepoints cost about as much as a small unit does, and few units are refused after they wrote something.
 
@@ -174,7 +175,7 @@ class _Session:
         if self._carefully:
             self._driver.execute("SAVEPOINT unit")
         else:
-            self._before = self._written()
+            self._rows = self._driver.total_changes
 
     def keep(self) -> None:
         if self._carefully:
@@ -184,13 +185,12 @@ class _Session:
         if self._carefully:
             self._driver.execute("ROLLBACK TO unit")
             self._driver.execute("RELEASE unit")
-        elif self._written() != self._before:
+        elif self._driver.total_changes != self._rows or self._schema_now() != self._schema:
             raise CannotUndo
 
-    def _written(self) -> tuple[int, int]:
-        """Differs after a row or the schema was written."""
-        driver = self._driver
-        return driver.total_changes, driver.execute("PRAGMA schema_version").fetchone()[0]
+    def _schema_now(self) -> int:
+        version: int = self._driver.execute("PRAGMA schema_version").fetchone()[0]
+        return version
 
     def commit(self) -> None:
         self._driver.execute("COMMIT")
