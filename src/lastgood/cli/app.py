@@ -56,6 +56,7 @@ VERBS = {
     "blame": Verb("blame", "blame", PANEL_LOOK),
     "lineage": Verb("lineage", "lineage", PANEL_LOOK),
     "bisect": Verb("bisect", "bisect", PANEL_LOOK),
+    "checkout": Verb("checkout", "checkout", PANEL_LOOK),
     "diff": Verb("diff", "diff", PANEL_LOOK),
     "fsck": Verb("fsck", "fsck", PANEL_LOOK),
 }

@@ -38,6 +38,7 @@ At = Annotated[
 """The option of every command that looks."""
 
 DIGEST_DIGITS_SHOWN = 12
+PART_DIGITS_SHOWN = 48  # a commit with the beginning of its patch
 _MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
 _KIND_STYLE = {
     "promote": "green",
@@ -120,6 +121,20 @@ def plan_block(plan: Plan, out: Output) -> None:
     if plan.already:
         out.indented("this is the state already: nothing would change")
     plan_details(plan, out)
+    if plan.parts:
+        out.table(
+            ["PART", "FROM", "TO", ""],
+            (
+                (
+                    p.part,
+                    p.before[:PART_DIGITS_SHOWN] or "-",
+                    p.after[:PART_DIGITS_SHOWN] or "-",
+                    p.because,
+                )
+                for p in plan.parts
+            ),
+            indent=2,
+        )
     out.indented(styled("nothing was changed: this is the plan only", "dim"))
 
 

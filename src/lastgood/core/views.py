@@ -17,6 +17,7 @@ from lastgood.core.ids import (
 from lastgood.core.manifest import Manifest
 from lastgood.core.observations import Receipt
 from lastgood.core.operations import Actor, Origin
+from lastgood.core.parts import PartMove
 from lastgood.core.reproducibility import Missing
 from lastgood.core.verdicts import Verdict
 
@@ -161,6 +162,8 @@ class Plan:
     already: bool = False
     """Nothing to do: this is the state."""
     undo: str = ""
+    parts: tuple[PartMove, ...] = ()
+    """What of a version changes and what stays; only in plans that are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

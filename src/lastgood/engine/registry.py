@@ -28,6 +28,7 @@ from lastgood.core.manifest import Manifest
 from lastgood.core.moments import Moment
 from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
 from lastgood.core.operations import OperationKind, stream_of
+from lastgood.core.parts import part_moves
 from lastgood.core.reproducibility import missing_items
 from lastgood.core.views import (
     DiffView,
@@ -56,7 +57,14 @@ from lastgood.engine.resolve import Found, find, model_of, version_of
 from lastgood.engine.show import model_views, version_view, version_views
 from lastgood.engine.time_verbs import TimeVerbs
 from lastgood.engine.tracing_verbs import TracingVerbs
-from lastgood.errors import Conflict, IntegrityFailure, InvalidInput, TooLarge, Unverified
+from lastgood.errors import (
+    Conflict,
+    IntegrityFailure,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unverified,
+)
 from lastgood.store import log, observations
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
@@ -213,7 +221,17 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
 
     def plan_rollback(self, command: Rollback) -> Plan:
         parse_ref_name(command.environment)
-        return self._plan_rollback(command).plan
+        plan = self._plan_rollback(command).plan
+        manifests = (self._manifest_if_whole(d) for d in (plan.before_digest, plan.after_digest))
+        return replace(plan, parts=part_moves(*manifests))
+
+    def _manifest_if_whole(self, digest: Digest | None) -> Manifest | None:
+        if digest is None:
+            return None
+        try:
+            return self.manifest(digest)
+        except (IntegrityFailure, NotFound):  # rolling back away from damage must stay possible
+            return None
 
     def rollback(self, command: Rollback, *, caller: Caller) -> Outcome:
         parse_ref_name(command.environment)

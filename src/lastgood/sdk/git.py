@@ -2,16 +2,27 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from lastgood.core.manifest import Code
 
-__all__ = ["CodeState", "code_at", "git_output", "tracked_files", "without_credentials"]
+__all__ = [
+    "CodeState",
+    "code_at",
+    "git_output",
+    "git_run",
+    "materialise",
+    "top_of",
+    "tracked_files",
+    "without_credentials",
+]
 
 GIT_TIMEOUT_S = 5.0
+MATERIALISE_TIMEOUT_S = 600.0
 REMOTE_LENGTH_MAX = 2000
 PATCH_SIZE_MAX = 16 * 2**20
 UNTRACKED_MAX = 1000
@@ -86,21 +97,55 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
-def git_output(folder: Path, *arguments: str, given: bytes | None = None) -> bytes:
+def top_of(folder: Path) -> Path | None:
+    """The top of the repository around the folder; None if there is none."""
+    text = _git(folder, "rev-parse", "--show-toplevel").strip()
+    return Path(text) if text else None
+
+
+def materialise(repository: Path, commit: str, folder: Path) -> bool:
+    """Write the files of a commit into a folder; the repository, its index and its work tree stay as they are."""
+    with tempfile.TemporaryDirectory(prefix="lastgood-") as place:
+        index = {"GIT_INDEX_FILE": str(Path(place) / "index")}
+        for arguments in (
+            ("read-tree", commit),
+            ("checkout-index", "--all", f"--prefix={folder.absolute()}/"),
+        ):
+            if git_run(repository, *arguments, more=index, timeout_s=MATERIALISE_TIMEOUT_S) is None:
+                return False
+    return True
+
+
+def git_output(folder: Path, *arguments: str) -> bytes:
     """What Git prints; empty if it fails, is missing or takes longer than five seconds."""
+    return git_run(folder, *arguments) or b""
+
+
+def git_run(
+    folder: Path,
+    *arguments: str,
+    more: Mapping[str, str] | None = None,
+    timeout_s: float = GIT_TIMEOUT_S,
+) -> bytes | None:
+    """What Git prints; None if it fails, is missing or takes too long. `more` is for its environment."""
     try:
         done = subprocess.run(
             ["git", "-C", os.fspath(folder), "-c", "core.fsmonitor=false", *arguments],
-            input=given if given is not None else b"",
+            stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=GIT_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             # Nothing is asked on the terminal, nothing is locked or written.
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"},
+            env={
+                **os.environ,
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_OPTIONAL_LOCKS": "0",
+                **(more or {}),
+            },
         )
     except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _git(folder: Path, *arguments: str) -> str:
