@@ -55,6 +55,8 @@ VERBS = {
     "why": Verb("why", "why", PANEL_LOOK),
     "blame": Verb("blame", "blame", PANEL_LOOK),
     "lineage": Verb("lineage", "lineage", PANEL_LOOK),
+    "drill": Verb("drill", "drill", PANEL_LOOK),
+    "doctor": Verb("drill", "doctor", PANEL_LOOK),
     "bisect": Verb("bisect", "bisect", PANEL_LOOK),
     "checkout": Verb("checkout", "checkout", PANEL_LOOK),
     "diff": Verb("diff", "diff", PANEL_LOOK),

@@ -15,9 +15,11 @@ from lastgood.core.changes import (
     ModelCreated,
     ModelDeleted,
     ModelRenamed,
+    PolicySet,
     RefMoved,
     StageChanged,
     TagSet,
+    VerdictsRecorded,
     VersionDeleted,
     VersionRegistered,
 )
@@ -71,6 +73,7 @@ _NEVER: dict[type[Change], str] = {
     ModelCreated: "it made the model; delete the model instead",
     ModelRenamed: "it renamed the model; rename it again instead",
     ModelDeleted: "it deleted the model; its versions can only be registered again",
+    PolicySet: "it set the policy; to follow the earlier one again: lastgood policy apply",
     EvidenceRecorded: "it recorded what was found out; record it anew instead",
     VersionRegistered: "it made a version, and versions stay; to withdraw it: lastgood yank",
     VersionDeleted: "it deleted a version; its files can only be registered again",
@@ -83,7 +86,9 @@ def things_of(operation: Operation) -> tuple[Thing, ...]:
     Raises:
         Irreversible: it changed something that cannot be put back.
     """
-    return tuple(dict.fromkeys(_step(operation.id, change).thing for change in operation.changes))
+    return tuple(
+        dict.fromkeys(_step(operation.id, change).thing for change in _that_stay(operation))
+    )
 
 
 def reverted(
@@ -106,7 +111,7 @@ def reverted(
     """
     now = dict(state)
     changes: list[Change] = []
-    for change in reversed(operation.changes):
+    for change in reversed(_that_stay(operation)):
         step = _step(operation.id, change)
         named = step.thing.version if step.thing.kind != "ref" else step.before
         if named is not None and named not in versions:
@@ -199,6 +204,11 @@ def to_redo(newest_first: Iterable[Operation]) -> Operation | None:
         elif _moves(operation.changes):
             return None
     return None
+
+
+def _that_stay(operation: Operation) -> tuple[Change, ...]:
+    """All changes but what the gates said: that is history, and nothing to put back."""
+    return tuple(c for c in operation.changes if not isinstance(c, VerdictsRecorded))
 
 
 def _moves(changes: Sequence[Change]) -> bool:

@@ -36,6 +36,7 @@ class TrialOrder:
     input: Path | None = None
     """A JSON request of MLflow, a CSV or a Parquet file; None: the model's input example."""
     times: int = 2
+    """How often it answers; 0: it is only loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from lastgood.core.changes import (
     RefMoved,
     StageChanged,
     TagSet,
+    VerdictsRecorded,
     VersionDeleted,
 )
 from lastgood.core.moves import RefFact
@@ -106,6 +107,16 @@ def test_what_is_reverted_is_of_the_model_by_its_name_today():
 def test_nothing_is_pointed_back_at_a_deleted_version():
     with pytest.raises(Irreversible, match="version 1 of churn was deleted"):
         reverted(operation(moved(1, 2)), model=M, state={Thing("ref", "champion"): 2}, versions={2})
+
+
+def test_what_the_gates_said_is_not_in_the_way():
+    said = VerdictsRecorded(
+        model=M, version=2, environment="champion", digest=None, policy=None, allowed=True
+    )
+    act = operation(moved(1, 2), said)
+    assert reverted(act, model=M, state={Thing("ref", "champion"): 2}, versions={1, 2}) == (
+        moved(2, 1),
+    )
 
 
 def test_what_is_gone_stays_gone():

@@ -1,0 +1,192 @@
+"""The rehearsal of a rollback: everything that the real one needs, but for the switch."""
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from lastgood.core.commands import Rollback
+from lastgood.core.evidence import LOAD_TEST
+from lastgood.core.ids import ModelName, RefName, VersionNumber
+from lastgood.core.ports import Registry
+from lastgood.core.views import VersionView
+from lastgood.errors import IntegrityFailure, LastgoodError, Refused
+from lastgood.serve.bundle import BundleCache
+from lastgood.trial import Trial, TrialOrder, TrialReport, mlflow_is_here
+
+__all__ = ["Rehearsal", "Step", "rehearse"]
+
+T = TypeVar("T")
+PYFUNC = "python_function"
+GOLDEN_SIZE_MAX = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that a rollback needs."""
+
+    name: str
+    outcome: Literal["pass", "fail", "unknown"]
+    detail: str
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Rehearsal:
+    """What was found out; ready if nothing failed and there is a version to return to."""
+
+    model: ModelName
+    environment: RefName
+    live: VersionNumber | None = None
+    target: VersionNumber | None = None
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a rollback would work now, as far as it was tried."""
+        return self.target is not None and all(step.outcome != "fail" for step in self.steps)
+
+    @property
+    def reason(self) -> str:
+        """What stands in the way; empty if nothing does."""
+        return next((step.detail for step in self.steps if step.outcome == "fail"), "")
+
+    def step(self, name: str, act: Callable[[], T], tell: Callable[[T], str]) -> T | None:
+        """Carry a step out and note how it went; None if it failed."""
+        started = time.perf_counter()
+        try:
+            result = act()
+        except LastgoodError as error:
+            self.note(name, "fail", error.message, started)
+            return None
+        self.note(name, "pass", tell(result), started)
+        return result
+
+    def note(
+        self, name: str, outcome: Literal["pass", "fail", "unknown"], detail: str, started: float
+    ) -> None:
+        """Note a step that began at `started`."""
+        seconds = round(time.perf_counter() - started, 3)
+        self.steps.append(Step(name=name, outcome=outcome, detail=detail, seconds=seconds))
+
+
+def rehearse(
+    registry: Registry, model: ModelName, environment: RefName, *, python: str
+) -> Rehearsal:
+    """Rehearse the rollback of an environment; nothing is switched and nothing recorded.
+
+    Args:
+        registry: Where the plan and the files come from.
+        model: The model.
+        environment: Where it is live.
+        python: The interpreter that loads the model, in a process that is thrown away.
+    """
+    found = Rehearsal(model=model, environment=environment)
+    command = Rollback(model=model, environment=environment)
+    plan = found.step(
+        "plan",
+        lambda: registry.plan_rollback(command),
+        lambda p: f"returns to version {p.after}: {p.because}",
+    )
+    if plan is None or plan.after is None:
+        return found
+    found.live, found.target = plan.before, plan.after
+    view = registry.show(f"{model}/{plan.after}")
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        # It imports while the files come.
+        trial = stack.enter_context(Trial(python=python)) if _loads(view) else None
+        files = found.step(
+            "bytes",
+            lambda: _fetch(registry, view, Path(folder)),
+            lambda _: f"{len(_entries(view))} files, every digest right",
+        )
+        if files is not None:
+            _try(found, registry, view, files, trial)
+    return found
+
+
+def _entries(view: VersionView) -> tuple[object, ...]:
+    return view.manifest.files if view.manifest is not None else ()
+
+
+def _loads(view: VersionView) -> bool:
+    return view.manifest is not None and PYFUNC in view.manifest.flavors and mlflow_is_here()
+
+
+def _fetch(registry: Registry, view: VersionView, folder: Path) -> Path:
+    assert view.digest is not None  # no rollback returns to an external version
+    return BundleCache(folder, registry).prepare(view.digest).path
+
+
+def _try(
+    found: Rehearsal, registry: Registry, view: VersionView, files: Path, trial: Trial | None
+) -> None:
+    started = time.perf_counter()
+    if trial is None or view.manifest is None:
+        why = (
+            "mlflow is not installed here"
+            if not mlflow_is_here()
+            else "it is not a model that mlflow.pyfunc can load"
+        )
+        found.note("loads", "unknown", why, started)
+        return
+    has_example = bool(view.manifest.input_example)
+    order = TrialOrder(path=files, times=2 if has_example else 0)
+    report = found.step(
+        "loads",
+        lambda: trial.run(order),
+        lambda r: f"in {r.load_s:.2f} s with {r.peak_mib:.0f} MiB",
+    )
+    if report is None:
+        return
+    if not has_example:
+        found.note("answers", "unknown", "the model has no input example", time.perf_counter())
+        return
+    golden = next((e.object for e in view.evidence if e.name == LOAD_TEST and e.object), None)
+    if golden is None:
+        detail = f"its input example in {report.predict_ms:.1f} ms; no golden answers to compare"
+        found.note("answers", "pass", detail, time.perf_counter())
+        return
+    found.step(
+        "answers",
+        lambda: _compare(b"".join(registry.read_object(golden)), report),
+        lambda _: f"as when it was registered, in {report.predict_ms:.1f} ms",
+    )
+
+
+def _compare(body: bytes, report: TrialReport) -> None:
+    """Refuse answers that are not the golden ones, within their tolerance."""
+    if len(body) > GOLDEN_SIZE_MAX:
+        raise IntegrityFailure("The golden answers are too large to be compared")
+    golden: dict[str, Any] = json.loads(body)
+    if not golden.get("deterministic", True):
+        return  # they differed from call to call when it was registered
+    tolerance = golden.get("tolerance", {})
+    relative, absolute = tolerance.get("relative", 0.0), tolerance.get("absolute", 0.0)
+    if not _same(golden["answers"], report.answers, relative, absolute):
+        raise Refused("It answers its input example otherwise than when it was registered")
+
+
+def _same(expected: Any, found: Any, relative: float, absolute: float) -> bool:
+    match expected, found:
+        case dict(), dict():
+            return expected.keys() == found.keys() and all(
+                _same(value, found[key], relative, absolute) for key, value in expected.items()
+            )
+        case list(), list():
+            return len(expected) == len(found) and all(
+                _same(a, b, relative, absolute) for a, b in zip(expected, found, strict=True)
+            )
+        case (bool(), _) | (_, bool()):
+            return expected is found
+        case (int() | float(), int() | float()):
+            close = math.isclose(expected, found, rel_tol=relative, abs_tol=absolute)
+            return close or (math.isnan(expected) and math.isnan(found))
+        case _:
+            return bool(expected == found)
