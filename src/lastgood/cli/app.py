@@ -59,6 +59,7 @@ VERBS = {
     "doctor": Verb("drill", "doctor", PANEL_LOOK),
     "bisect": Verb("bisect", "bisect", PANEL_LOOK),
     "checkout": Verb("checkout", "checkout", PANEL_LOOK),
+    "reproduce": Verb("reproduce", "reproduce", PANEL_RUN),
     "diff": Verb("diff", "diff", PANEL_LOOK),
     "fsck": Verb("fsck", "fsck", PANEL_LOOK),
 }

@@ -15,7 +15,7 @@ from lastgood.core.ids import printable
 from lastgood.core.manifest import Environment
 from lastgood.errors import InvalidInput, TooLarge
 
-__all__ = ["FACT_FILES", "FACT_FILE_SIZE_MAX", "ModelFacts", "read_model_facts"]
+__all__ = ["FACT_FILES", "FACT_FILE_SIZE_MAX", "MLMODEL", "ModelFacts", "read_model_facts"]
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
