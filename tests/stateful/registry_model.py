@@ -47,15 +47,20 @@ class Model:
         return len(self.contents), False
 
     def promote(self, version, environment, now, *, release):
-        """`Held`, or whether anything changed."""
+        """`Held`, `Yanked`, or whether anything changed."""
         held = (environment, version) in self.holds
         if held and not release:
             return "Held"
+        if self.yanked(environment, version):
+            return "Yanked"
         self.holds.discard((environment, version))
         if held | self._point(environment, version):
             self._arrive(environment, version, now)
             return True
         return False
+
+    def yanked(self, environment, version):
+        return "yanked" in {self.marks.get((e, version)) for e in (environment, "*")}
 
     def rollback(self, environment, to, now):
         """`NothingGood`, or whether anything changed."""

@@ -19,7 +19,7 @@ from lastgood.core.manifest import FileEntry, Manifest
 from lastgood.core.observations import GatewayReport, SlotEvent, Traffic
 from lastgood.core.operations import Actor
 from lastgood.engine.open import init_data_directory, open_engine
-from lastgood.errors import Held, NothingGood
+from lastgood.errors import Held, NothingGood, Yanked
 from lastgood.store import log, projections
 from lastgood.store.schema import PROJECTIONS, metadata
 
@@ -111,7 +111,7 @@ class RegistryMachine(RuleBasedStateMachine):
         version = self._pick(pick)
         command = Promote(reference=f"{MODEL}/{version}", to=environment, release_hold=release)
         expected = self.model.promote(version, environment, self.now, release=release)
-        self._same(expected, lambda: self.registry.promote(command, caller=CALLER), Held)
+        self._same(expected, lambda: self.registry.promote(command, caller=CALLER), (Held, Yanked))
 
     @precondition(lambda self: self.model.contents)
     @rule(environment=environments)
@@ -152,7 +152,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def release(self, pick, environment, failing):
         """What mostly happens: a version is promoted and serves for a while."""
         self.promote(pick, environment, release=True)
-        self._serve(environment, requests=500, failures=int(500 * failing), seconds=90)
+        if self.model.ref.get(environment):  # what is yanked is not promoted
+            self._serve(environment, requests=500, failures=int(500 * failing), seconds=90)
         self.now += 100_000
 
     @precondition(lambda self: any(self.model.ref.values()))
