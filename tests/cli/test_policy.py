@@ -71,3 +71,19 @@ def test_approve_and_reject(churn, tmp_path):
     assert churn("reject", *said, "--actor", "eve").code == 0
     assert "rejected by eve" in churn(*ask).out
     assert churn("approve", *said, "--actor", "eve", "--expires", "soon").code == 2
+
+
+def test_pause_and_hold(churn):
+    go = ("promote", "churn/2", "--to", "production", "--reason", "x")
+    assert churn("pause", "production", "--reason", "audit").code == 0
+    assert "paused" in churn("check", "churn/2", "--to", "production").out
+    assert churn(*go).code == 3
+    paused = churn("resume", "production", "--reason", "over", "--json")
+    assert paused.json["undo"].startswith("lastgood pause production")
+    held = churn("hold", "add", "churn/2", "--owner", "bob", "--expires", "3d", "--reason", "odd")
+    assert held.code == 0
+    assert churn(*go).code == 3
+    assert churn("hold", "release", "churn/2", "--reason", "fine").code == 0
+    assert churn(*go).code == 0
+    assert churn("hold", "add", "churn/2", "--expires", "soon", "--reason", "x").code == 2
+    assert churn("hold", "add", "churn/2").code == 2

@@ -11,17 +11,21 @@ from lastgood.core.commands import (
     Approve,
     CheckGates,
     MarkVersion,
+    PauseEnvironment,
+    PlaceHold,
     Promote,
     RecordEvidence,
     Register,
+    ReleaseHold,
     Restore,
     Rollback,
     SetPolicy,
     Undo,
 )
 from lastgood.core.evidence import Evidence
+from lastgood.core.manifest import DataInput
 from lastgood.core.operations import Actor
-from lastgood.errors import Blocked, Conflict, InvalidInput, Refused
+from lastgood.errors import Blocked, Conflict, Held, InvalidInput, NotFound, Refused
 
 BOB = replace(ANA, actor=Actor(name="Bob"))
 
@@ -278,3 +282,109 @@ def test_taking_back_needs_the_right_to_roll_back_and_no_gate(door, govern):
         )
     door.registry.undo(Undo(model=door.model), caller=ANA)
     assert live(door) == 1
+
+
+# --- pauses and holds -----------------------------------------------------------------------------
+
+
+def pause(door, *, paused=True, model=None, environment="production"):
+    command = PauseEnvironment(
+        environment=environment, model=model, paused=paused, reason="audit week"
+    )
+    return door.registry.pause(command, caller=ANA)
+
+
+def test_a_paused_environment_takes_no_promotions_and_still_rolls_back(door):
+    for number in (1, 2, 3):
+        register(door, number, 0.9)
+    door.promote(1)
+    door.promote(2)
+    assert pause(door, model=door.model).operation
+    assert pause(door, model=door.model).already
+    with pytest.raises(Blocked, match="production was paused by Ana Müller: audit week"):
+        door.promote(3)
+    assert check(door, 3).blocking == ("paused",)
+    door.promote(3, to="staging")  # the control: elsewhere nothing is paused
+    door.registry.rollback(
+        Rollback(model=door.model, to=f"{door.model}/1", reason="bad"), caller=ANA
+    )
+    assert live(door) == 1
+    pause(door, paused=False, model=door.model)
+    door.promote(3)
+    assert live(door) == 3
+
+
+def test_an_environment_may_be_paused_for_all_models(door):
+    register(door, 1, 0.9)
+    ref = f"env-{uuid.uuid4().hex[:8]}"
+    assert pause(door, environment=ref).model == ""
+    with pytest.raises(Blocked, match="paused"):
+        door.promote(1, to=ref)
+    pause(door, environment=ref, paused=False)
+    door.promote(1, to=ref)
+
+
+def hold(door, number, **command):
+    command = PlaceHold(reference=f"{door.model}/{number}", reason="looks odd", **command)
+    return door.registry.hold(command, caller=ANA)
+
+
+def test_a_hold_keeps_a_version_out_until_it_is_released(door):
+    register(door, 1, 0.9)
+    assert hold(door, 1, owner="Bob").version == 1
+    with pytest.raises(Held, match="placed by Bob: looks odd"):
+        door.promote(1)
+    with pytest.raises(Conflict, match="on hold in production already, by Bob"):
+        hold(door, 1)
+    shown = door.registry.show(f"{door.model}/1").holds[0]
+    assert (shown.actor, shown.owner, shown.expires_ms) == ("Ana Müller", "Bob", None)
+    free = ReleaseHold(reference=f"{door.model}/1", reason="explained")
+    door.registry.release(free, caller=ANA)
+    door.promote(1)
+    with pytest.raises(NotFound):
+        door.registry.release(free, caller=ANA)
+
+
+def test_a_hold_may_end_by_itself(door):
+    register(door, 1, 0.9)
+    hold(door, 1, lasts_s=1)
+    with pytest.raises(Held):
+        door.promote(1)
+    time.sleep(1.2)
+    assert hold(door, 1, lasts_s=1).operation  # an expired one is in nobody's way
+    time.sleep(1.2)
+    door.promote(1)
+    with pytest.raises(InvalidInput):
+        hold(door, 1, lasts_s=0, environment="staging")
+
+
+def trained(door, number, digest, context="training"):
+    manifest = door.stored_manifest(
+        {"model.bin": f"{door.model} {number}".encode()},
+        data=(DataInput(name="customers", digest=digest, context=context),),
+    )
+    door.registry.register(Register(model=door.model, manifest=manifest), caller=ANA)
+
+
+def test_a_hold_with_data_keeps_out_whatever_was_trained_from_it(door):
+    poisoned, clean = uuid.uuid4().hex, uuid.uuid4().hex
+    for number, digest in ((1, poisoned), (2, poisoned), (3, clean)):
+        trained(door, number, digest)
+    trained(door, 4, poisoned, context="test")
+    hold(door, 1, data=True)
+    with pytest.raises(Blocked, match=f"trained from the data {poisoned}"):
+        door.promote(2)
+    door.promote(3)  # the control: from other data
+    door.promote(4)  # only measured on it
+    door.registry.release(
+        ReleaseHold(reference=f"{door.model}/1", reason="it was right"), caller=ANA
+    )
+    door.promote(2)
+    assert live(door) == 2
+
+
+def test_a_hold_with_data_needs_data_that_is_known(door):
+    register(door, 1, 0.9)
+    with pytest.raises(InvalidInput, match="No digest of the data"):
+        hold(door, 1, data=True)
+    assert not door.registry.fsck().problems

@@ -49,7 +49,7 @@ def check(
 def show_check(view: CheckView, out: Output) -> None:
     """Every verdict, what stands in the way first said."""
     name = f"{view.model}/{view.version}"
-    if view.policy is None:
+    if view.policy is None and not view.verdicts:
         out.line(f"No policy names {view.environment}: {name} may go there")
         return
     word = styled("may go", "bold green") if view.allowed else styled("may not go", "bold red")

@@ -21,6 +21,7 @@ __all__ = [
     "ApprovalGiven",
     "Change",
     "DescriptionSet",
+    "EnvironmentPaused",
     "EvidenceRecorded",
     "HoldPlaced",
     "HoldReleased",
@@ -132,6 +133,11 @@ class HoldPlaced:
     model: ModelName
     version: VersionNumber
     environment: RefName
+    owner: str = ""
+    """Whom to ask; empty: who placed it."""
+    expires_ms: Instant | None = None
+    data: tuple[str, ...] = ()
+    """Digests of datasets: whatever else was trained from one of them is kept out too."""
     kind: Literal["hold_placed"] = "hold_placed"
 
 
@@ -236,6 +242,17 @@ class ApprovalGiven:
     kind: Literal["approval_given"] = "approval_given"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentPaused:
+    """The environment takes no promotions (`after`), or does again; of one model, or of all."""
+
+    environment: RefName
+    before: bool
+    after: bool
+    model: ModelName = REGISTRY
+    kind: Literal["environment_paused"] = "environment_paused"
+
+
 Change = (
     ModelCreated
     | ModelRenamed
@@ -253,6 +270,7 @@ Change = (
     | PolicySet
     | VerdictsRecorded
     | ApprovalGiven
+    | EnvironmentPaused
 )
 
 CHANGE_TYPES: dict[str, type[Change]] = {
@@ -272,6 +290,7 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "policy_set": PolicySet,
     "verdicts_recorded": VerdictsRecorded,
     "approval_given": ApprovalGiven,
+    "environment_paused": EnvironmentPaused,
 }
 
 

@@ -16,9 +16,12 @@ __all__ = [
     "Caller",
     "CheckGates",
     "MarkVersion",
+    "PauseEnvironment",
+    "PlaceHold",
     "Promote",
     "RecordEvidence",
     "Register",
+    "ReleaseHold",
     "Restore",
     "Revert",
     "Rollback",
@@ -167,4 +170,36 @@ class Approve:
     meaning: Meaning = "approved"
     lasts_s: int | None = None
     """For an approval: for how many seconds it counts; None: until it is taken back."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseEnvironment:
+    """Take no promotions in an environment, of one model or (None) of all; or take them again."""
+
+    environment: RefName
+    model: ModelName | None = None
+    paused: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceHold:
+    """Keep a version out of an environment, and if asked whatever was trained from its data."""
+
+    reference: str
+    environment: RefName = DEFAULT_ENVIRONMENT
+    owner: str = ""
+    lasts_s: int | None = None
+    """For how many seconds; None: until it is released."""
+    data: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseHold:
+    """End a hold on a version."""
+
+    reference: str
+    environment: RefName = DEFAULT_ENVIRONMENT
     reason: str = ""

@@ -2,7 +2,15 @@
 
 from typing import Protocol
 
-from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
+from lastgood.core.commands import (
+    Approve,
+    Caller,
+    CheckGates,
+    PauseEnvironment,
+    PlaceHold,
+    ReleaseHold,
+    SetPolicy,
+)
 from lastgood.core.moments import Moment
 from lastgood.core.views import CheckView, Outcome, PolicyView
 
@@ -30,4 +38,20 @@ class Governing(Protocol):
         Raises:
             Refused: four eyes are required and the caller registered the version. NotFound, Unverified.
         """
+        ...
+
+    def pause(self, command: PauseEnvironment, *, caller: Caller) -> Outcome:
+        """Take no promotions in an environment, or take them again; rollbacks stay possible. Raises NotFound."""
+        ...
+
+    def hold(self, command: PlaceHold, *, caller: Caller) -> Outcome:
+        """Keep a version, and if asked its data, out of an environment.
+
+        Raises:
+            NotFound. Conflict: it is held there already. InvalidInput: no data is known of it.
+        """
+        ...
+
+    def release(self, command: ReleaseHold, *, caller: Caller) -> Outcome:
+        """End a hold. Raises NotFound, also if there is none."""
         ...

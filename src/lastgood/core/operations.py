@@ -60,6 +60,8 @@ OperationKind = Literal[
     "policy",
     "approve",
     "reject",
+    "pause",
+    "resume",
     "refuse",
 ]
 

@@ -69,6 +69,10 @@ class HoldView:
     actor: str
     reason: str
     since_ms: Instant
+    owner: str = ""
+    """Whom to ask; empty: who placed it."""
+    expires_ms: Instant | None = None
+    """When it ends by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

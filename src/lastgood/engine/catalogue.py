@@ -287,7 +287,12 @@ class Catalogue:
         return self._act(
             caller,
             lambda tx: acts.transition_stage(
-                tx, parsed, number, to=to, archive_existing=archive_existing
+                tx,
+                parsed,
+                number,
+                to=to,
+                archive_existing=archive_existing,
+                now=self._kernel.clock(),
             ),
         )
 
@@ -296,7 +301,9 @@ class Catalogue:
     ) -> Future[Recorded]:
         """Point an alias at a version. Raises InvalidName, NotFound, Held, Blocked."""
         model, ref = parse_model_name(name), parse_ref_name(alias)
-        return self._act(caller, lambda tx: acts.set_alias(tx, model, ref, number))
+        return self._act(
+            caller, lambda tx: acts.set_alias(tx, model, ref, number, now=self._kernel.clock())
+        )
 
     def delete_alias(self, name: str, alias: str, *, caller: Caller) -> Future[Recorded]:
         """Remove an alias; none of that name is no error. Raises InvalidName, NotFound."""

@@ -172,7 +172,9 @@ def delete_version(
     )
 
 
-def set_alias(tx: Connection, name: ModelName, alias: RefName, number: int) -> Decision:
+def set_alias(
+    tx: Connection, name: ModelName, alias: RefName, number: int, *, now: Instant
+) -> Decision:
     """The ref of that name points at the version. Raises NotFound, Held."""
     found = numbered(tx, name, number)
     model, version = found.model, found.version
@@ -181,7 +183,7 @@ def set_alias(tx: Connection, name: ModelName, alias: RefName, number: int) -> D
         return _nothing("set_alias", name)
     before = ref.version if ref else None
     if before != version.version:
-        check_hold(name, version.version, alias, hold_facts(tx, model.id))
+        check_hold(name, version.version, alias, hold_facts(tx, model.id, now=now))
         check_yanked(name, version.version, alias, mark_facts(tx, model.id))
     change = RefMoved(model=name, ref=alias, before=before, after=version.version, alias=True)
     return Decision(
@@ -217,7 +219,7 @@ def delete_alias(tx: Connection, name: ModelName, alias: RefName) -> Decision:
 
 
 def transition_stage(
-    tx: Connection, name: ModelName, number: int, *, to: Stage, archive_existing: bool
+    tx: Connection, name: ModelName, number: int, *, to: Stage, archive_existing: bool, now: Instant
 ) -> Decision:
     """The version carries another stage label, and the ref of that stage follows.
 
@@ -231,7 +233,7 @@ def transition_stage(
     if environment is not None and not any(
         ref.ref == environment and ref.version == version.version for ref in refs
     ):
-        check_hold(name, version.version, environment, hold_facts(tx, model.id))
+        check_hold(name, version.version, environment, hold_facts(tx, model.id, now=now))
         check_yanked(name, version.version, environment, mark_facts(tx, model.id))
     labelled = rows.versions_in_stage(tx, model.id, to) if archive_existing else []
     changes = transition(

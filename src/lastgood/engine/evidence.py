@@ -92,6 +92,7 @@ def find_last_good(
     *,
     current: VersionNumber | None,
     damaged: dict[VersionNumber, str] | None = None,
+    now: Instant | None = None,
 ) -> LastGood:
     """Which version to return to.
 
@@ -102,6 +103,7 @@ def find_last_good(
         settings: With the rule for the environment.
         current: What is live now; never chosen.
         damaged: Versions whose bytes were found damaged, with what is wrong.
+        now: Holds that have expired by then do not count; None: all count.
     """
     tenures = tenures_of(connection, model.id, ref)
     unavailable = dict(damaged or {})
@@ -116,7 +118,11 @@ def find_last_good(
         current=current,
         rule=settings.rule_for(ref),
         marks=_marks_in(connection, model.id, ref),
-        held=[h.version for h in rows.holds_of(connection, model.id) if h.environment == ref],
+        held=[
+            h.version
+            for h in rows.holds_of(connection, model.id)
+            if h.environment == ref and (now is None or h.counts_at(now))
+        ],
         unavailable=unavailable,
     )
     return LastGood(candidate=candidate, passed_over=passed_over)

@@ -14,6 +14,7 @@ from lastgood.cas.port import ObjectStore
 from lastgood.core.approvals import standing
 from lastgood.core.changes import RefMoved, VerdictsRecorded
 from lastgood.core.commands import Caller
+from lastgood.core.datasets import trained_on
 from lastgood.core.gates import CameThroughSpec, CommandSpec
 from lastgood.core.ids import Digest, Instant, ModelName, RefName, VersionNumber
 from lastgood.core.manifest import Manifest
@@ -28,12 +29,20 @@ from lastgood.engine.resolve import model_of, version_of
 from lastgood.errors import Blocked
 from lastgood.policy.evidence import Certificate, Evidence, Stay, VersionFacts
 from lastgood.policy.judging import judge_gates, rows_wanted, specs_within
-from lastgood.policy.standing import approved, frozen, right_to_promote, right_to_roll_back
+from lastgood.policy.standing import (
+    approved,
+    data_held,
+    frozen,
+    paused,
+    right_to_promote,
+    right_to_roll_back,
+)
 from lastgood.store import registry as rows
 from lastgood.store.approvals import approvals_of
 from lastgood.store.clock import Clock
 from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
+from lastgood.store.restraints import OF_THE_REGISTRY, data_holds_in, pause_of
 
 __all__ = ["Gatekeeper", "Judgement", "blocked_by", "commands_of"]
 
@@ -95,12 +104,58 @@ class Gatekeeper:
         *,
         actor: str,
         now: Instant,
+        through_mlflow: bool = False,
     ) -> Judgement | None:
-        """What the policy says of promoting that version; None if it does not name the environment."""
+        """What is said of promoting that version; None if nothing rules the environment.
+
+        Args:
+            connection: A snapshot, or the transaction of the act.
+            model: The model.
+            version: The version.
+            environment: Where it is to go.
+            actor: Who promotes it.
+            now: The moment.
+            through_mlflow: Whether an environment may exempt it (`mlflow = "free"`).
+        """
         policy, digest = policy_in_force(connection)
         rules = policy.of(model.name, environment)
-        if rules is None:
+        verdicts = self._restraints(connection, model, version, environment, now=now)
+        if rules is None and not verdicts:
             return None
+        if rules is not None and not (through_mlflow and rules.mlflow == "free"):
+            verdicts += self._asked(
+                connection,
+                model,
+                version,
+                environment,
+                policy=policy,
+                rules=rules,
+                actor=actor,
+                now=now,
+            )
+        return Judgement(
+            model=model.name,
+            version=version.version,
+            digest=version.digest,
+            environment=environment,
+            policy=digest if rules is not None else None,
+            rules=rules or EnvironmentPolicy(),
+            verdicts=verdicts,
+        )
+
+    def _asked(
+        self,
+        connection: Connection,
+        model: rows.ModelRow,
+        version: rows.VersionRow,
+        environment: RefName,
+        *,
+        policy: Policy,
+        rules: EnvironmentPolicy,
+        actor: str,
+        now: Instant,
+    ) -> tuple[Verdict, ...]:
+        """What the policy says."""
         evidence = self._evidence(
             connection, model, version, environment, policy=policy, rules=rules, now=now
         )
@@ -118,28 +173,54 @@ class Gatekeeper:
                 now=now,
             ),
         )
-        return Judgement(
-            model=model.name,
-            version=version.version,
-            digest=version.digest,
-            environment=environment,
-            policy=digest,
-            rules=rules,
-            verdicts=(
-                *(verdict for verdict in standing if verdict is not None),
-                *judge_gates(rules, evidence, before=before),
-            ),
-        )
+        gates = judge_gates(rules, evidence, before=before)
+        return (*(verdict for verdict in standing if verdict is not None), *gates)
+
+    def _restraints(
+        self,
+        connection: Connection,
+        model: rows.ModelRow,
+        version: rows.VersionRow,
+        environment: RefName,
+        *,
+        now: Instant,
+    ) -> tuple[Verdict, ...]:
+        """What keeps the version out whatever the policy says: pauses, and holds on its data."""
+        found = [
+            paused(environment, by=row.actor, reason=row.reason, model=name)
+            for id_, name in ((OF_THE_REGISTRY, ""), (model.id, model.name))
+            if (row := pause_of(connection, id_, environment)) is not None
+        ]
+        holds = [
+            hold
+            for hold in data_holds_in(connection, environment)
+            if (hold.model, hold.version) != (model.name, version.version)
+            and (hold.expires_ms is None or now < hold.expires_ms)
+        ]
+        if not holds or version.digest is None:
+            return tuple(found)
+        data = trained_on(self._manifest_of(version.digest))
+        found += [
+            data_held(
+                environment,
+                held=f"{hold.model}/{hold.version}",
+                digest=hold.digest,
+                by=hold.actor,
+                reason=hold.reason,
+            )
+            for hold in holds
+            if hold.digest in data
+        ]
+        return tuple(found)
 
     def gated(self, tx: Connection, decision: Decision, caller: Caller) -> Decision:
         """The decision with the verdicts it was made on, or the refusal that takes its place."""
-        actor, through_mlflow = caller.actor.name, caller.origin.door == "mlflow"
         found: list[VerdictsRecorded] = []
         for move in decision.changes:
             if not isinstance(move, RefMoved) or move.before == move.after:
                 continue
-            judgement = self._of_move(tx, move, decision, actor=actor)
-            if judgement is None or (through_mlflow and judgement.rules.mlflow == "free"):
+            judgement = self._of_move(tx, move, decision, caller)
+            if judgement is None:
                 continue
             if judgement.blocking:
                 return _refusal(decision, judgement)
@@ -158,14 +239,24 @@ class Gatekeeper:
         )
 
     def _of_move(
-        self, tx: Connection, move: RefMoved, decision: Decision, *, actor: str
+        self, tx: Connection, move: RefMoved, decision: Decision, caller: Caller
     ) -> Judgement | None:
-        model, now = model_of(tx, move.model), self._clock()
+        model, actor = model_of(tx, move.model), caller.actor.name
+        mlflow = caller.origin.door == "mlflow"
         if decision.kind in RETURNS or move.after is None:
             number = move.after if move.after is not None else move.before
-            return self._of_rollback(tx, model, number, move.ref, actor=actor)
-        version = version_of(tx, model, move.after)
-        return self.judge(tx, model, version, move.ref, actor=actor, now=now)
+            judgement = self._of_rollback(tx, model, number, move.ref, actor=actor)
+            free = judgement is not None and mlflow and judgement.rules.mlflow == "free"
+            return None if free else judgement
+        return self.judge(
+            tx,
+            model,
+            version_of(tx, model, move.after),
+            move.ref,
+            actor=actor,
+            now=self._clock(),
+            through_mlflow=mlflow,
+        )
 
     def _of_rollback(
         self,
@@ -234,11 +325,11 @@ class Gatekeeper:
         version: rows.VersionRow,
         wanted: frozenset[str],
     ) -> VersionFacts:
-        objects, digest = self._objects, version.digest
+        digest = version.digest
         manifest = None
         files: dict[str, bytes] = {}
         if digest is not None:
-            manifest = self._manifests.get(digest, lambda: read_manifest(objects, digest))
+            manifest = self._manifest_of(digest)
             for path in wanted:
                 entry = manifest.file(path)
                 if entry is None or entry.size > ROWS_FILE_SIZE_MAX:
@@ -261,6 +352,9 @@ class Gatekeeper:
             },
             rows=files,
         )
+
+    def _manifest_of(self, digest: Digest) -> Manifest:
+        return self._manifests.get(digest, lambda: read_manifest(self._objects, digest))
 
     def _rows_of(self, digest: Digest) -> bytes:
         objects = self._objects

@@ -3,7 +3,12 @@
 import hashlib
 
 from lastgood.core.changes import ApprovalGiven, PolicySet
-from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
+from lastgood.core.commands import (
+    Approve,
+    Caller,
+    CheckGates,
+    SetPolicy,
+)
 from lastgood.core.ids import REGISTRY, Digest, Instant, digest_of_hex, hex_of, parse_ref_name
 from lastgood.core.moments import Moment
 from lastgood.core.policy import parse_policy
@@ -14,6 +19,7 @@ from lastgood.engine.outcomes import outcome_of
 from lastgood.engine.past import point_at
 from lastgood.engine.policies import policy_in_force
 from lastgood.engine.resolve import Found, find
+from lastgood.engine.restraint_verbs import RestraintVerbs
 from lastgood.errors import InvalidInput, Refused, Unverified
 from lastgood.store import log
 from lastgood.store import registry as rows
@@ -26,7 +32,7 @@ DIGITS_SHOWN = 12
 APPROVAL_LASTS_S_MAX = 10 * 366 * 86_400
 
 
-class GoverningVerbs:
+class GoverningVerbs(RestraintVerbs):
     """`core.governing.Governing` over a kernel: a part of `LocalRegistry`."""
 
     _kernel: Kernel

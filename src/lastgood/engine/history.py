@@ -161,7 +161,9 @@ def _live_of(
     operation = log.by_seqs(connection, [move.seq]).get(move.seq) if move else None
     version = rows.version_of(connection, model.id, ordered) if ordered is not None else None
     good = (
-        find_last_good(connection, model, ref, settings, current=ordered) if point is None else None
+        find_last_good(connection, model, ref, settings, current=ordered, now=now)
+        if point is None
+        else None
     )
     return LiveView(
         model=model.name,

@@ -5,6 +5,8 @@ from dataclasses import replace
 from lastgood.core.changes import (
     ApprovalGiven,
     EvidenceRecorded,
+    HoldPlaced,
+    HoldReleased,
     MarkSet,
     RefMoved,
     VersionRegistered,
@@ -67,6 +69,8 @@ def subject_of(operation: Operation) -> tuple[VersionNumber | None, Digest | Non
                 MarkSet(version=version)
                 | EvidenceRecorded(version=version)
                 | ApprovalGiven(version=version)
+                | HoldPlaced(version=version)
+                | HoldReleased(version=version)
             ):
                 return version, None
             case _:

@@ -83,6 +83,7 @@ class _State:
     labelled: tuple[VersionFact, ...]
     holds: tuple[HoldFact, ...]
     head: int
+    now: Instant
 
 
 def plan_promote(connection: Connection, command: Promote, *, now: Instant) -> Planned:
@@ -93,7 +94,7 @@ def plan_promote(connection: Connection, command: Promote, *, now: Instant) -> P
     """
     found = find(connection, command.reference, now=now)
     _check_verified(found)
-    state = _state(connection, found.model, command.to)
+    state = _state(connection, found.model, command.to, now)
     name, number = found.model.name, found.version.version
     changes = move_to(name, _fact(found.version), ref=state.ref, labelled=state.labelled)
     if not command.release_hold:
@@ -126,7 +127,7 @@ def plan_rollback(
         NothingGood: no version proved good, or it is live already. NotFound, Unverified.
     """
     model = model_of(connection, command.model)
-    state = _state(connection, model, command.environment)
+    state = _state(connection, model, command.environment, now)
     if command.to == EMPTY:
         return _plan_empty(state)
     if command.to is not None:
@@ -173,7 +174,13 @@ def _last_good(
     damaged: dict[VersionNumber, str] | None,
 ) -> tuple[Candidate, tuple[Candidate, ...]]:
     found = find_last_good(
-        connection, state.model, state.ref.ref, settings, current=state.ref.version, damaged=damaged
+        connection,
+        state.model,
+        state.ref.ref,
+        settings,
+        current=state.ref.version,
+        damaged=damaged,
+        now=state.now,
     )
     if found.candidate is None:
         looked = "; ".join(
@@ -208,11 +215,14 @@ def _plan_empty(state: _State) -> Planned:
     return Planned(plan=plan, changes=changes, target_digest=None)
 
 
-def hold_facts(connection: Connection, model_id: int) -> tuple[HoldFact, ...]:
-    """All holds on versions of a model."""
+def hold_facts(
+    connection: Connection, model_id: int, *, now: Instant | None = None
+) -> tuple[HoldFact, ...]:
+    """The holds on versions of a model; with `now` only those that have not expired."""
     return tuple(
-        HoldFact(h.version, h.environment, h.actor, h.reason)
+        HoldFact(h.version, h.environment, h.owner or h.actor, h.reason)
         for h in rows.holds_of(connection, model_id)
+        if now is None or h.counts_at(now)
     )
 
 
@@ -224,7 +234,9 @@ def mark_facts(connection: Connection, model_id: int) -> tuple[MarkFact, ...]:
     )
 
 
-def _state(connection: Connection, model: rows.ModelRow, environment: RefName) -> _State:
+def _state(
+    connection: Connection, model: rows.ModelRow, environment: RefName, now: Instant
+) -> _State:
     row = rows.ref_of(connection, model.id, environment)
     live = row.version if row else None
     version = rows.version_of(connection, model.id, live) if live is not None else None
@@ -235,7 +247,8 @@ def _state(connection: Connection, model: rows.ModelRow, environment: RefName) -
         ref=RefFact(environment, live, alias=row.alias if row else False),
         digest=version.digest if version else None,
         labelled=tuple(_fact(v) for v in labelled),
-        holds=hold_facts(connection, model.id),
+        holds=hold_facts(connection, model.id, now=now),
+        now=now,
         head=log.head_of(connection, stream_of(model.name)),
     )
 

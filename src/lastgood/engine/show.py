@@ -85,6 +85,8 @@ def _holds(
             actor=h.actor,
             reason=h.reason,
             since_ms=h.at_ms,
+            owner=h.owner,
+            expires_ms=h.expires_ms,
         )
         for h in held
     )

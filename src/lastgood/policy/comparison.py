@@ -1,17 +1,14 @@
 """Better than what is live: the same metric, measured on the same data, by a margin, beyond chance."""
 
+from lastgood.core.datasets import measured_on
 from lastgood.core.evidence import EvidenceOutcome
 from lastgood.core.gates import BetterThanLiveSpec, gate_name
-from lastgood.core.manifest import Manifest
 from lastgood.core.verdicts import Verdict
 from lastgood.policy.evidence import Evidence, VersionFacts
 from lastgood.policy.numbers import metric_of
 from lastgood.policy.statistics import NoAnswer, compare_rows
 
 __all__ = ["better_than_live"]
-
-EVALUATION = frozenset({"test", "testing", "eval", "evaluation", "validation", "holdout"})
-"""Contexts of datasets that a metric is measured on; training data is none of them."""
 
 
 def better_than_live(spec: BetterThanLiveSpec, evidence: Evidence) -> Verdict:
@@ -50,7 +47,7 @@ def _other_data(spec: BetterThanLiveSpec, candidate: VersionFacts, live: Version
     """Why the metrics may not be compared; empty if they were measured on the same data."""
     assert candidate.manifest is not None
     assert live.manifest is not None
-    ours, theirs = (_data_of(m, spec.data) for m in (candidate.manifest, live.manifest))
+    ours, theirs = (measured_on(m, spec.data) for m in (candidate.manifest, live.manifest))
     which = f"the dataset '{spec.data}'" if spec.data else "the data it was measured on"
     for facts, found in ((candidate, ours), (live, theirs)):
         if not found:
@@ -58,14 +55,6 @@ def _other_data(spec: BetterThanLiveSpec, candidate: VersionFacts, live: Version
     if ours != theirs:
         return f"{candidate.name} and {live.name} were measured on different data"
     return ""
-
-
-def _data_of(manifest: Manifest, name: str) -> frozenset[str]:
-    known = [entry for entry in manifest.data if entry.digest]
-    if name:
-        return frozenset(entry.digest for entry in known if entry.name == name)
-    measured = [entry for entry in known if entry.context.lower() in EVALUATION]
-    return frozenset(entry.digest for entry in measured or known)
 
 
 def _by_rows(

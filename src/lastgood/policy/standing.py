@@ -1,12 +1,14 @@
 """Rules that are no gates: who may, and when. Each says a verdict only when it stands in the way."""
 
+from shlex import quote
+
 from lastgood.core.approvals import Standing
 from lastgood.core.freezes import frozen_by
 from lastgood.core.ids import Instant, RefName
 from lastgood.core.policy import ANYBODY, EnvironmentPolicy
 from lastgood.core.verdicts import Verdict
 
-__all__ = ["approved", "frozen", "right_to_promote", "right_to_roll_back"]
+__all__ = ["approved", "data_held", "frozen", "paused", "right_to_promote", "right_to_roll_back"]
 
 
 def right_to_promote(rules: EnvironmentPolicy, actor: str, environment: RefName) -> Verdict | None:
@@ -73,3 +75,26 @@ def approved(
         )
     said = "; ".join(f"{m} by {', '.join(people)}" for m, people in found.given.items())
     return Verdict(gate="approvals", outcome="pass", message=said)
+
+
+def paused(environment: RefName, *, by: str, reason: str, model: str) -> Verdict:
+    """The environment takes no promotions."""
+    only = f" --model {quote(model)}" if model else ""
+    why = f": {reason}" if reason else ""
+    return Verdict(
+        gate="paused",
+        outcome="fail",
+        message=f"{environment} was paused by {by}{why}",
+        next_step=f"lastgood resume {environment}{only} --reason '...'",
+    )
+
+
+def data_held(environment: RefName, *, held: str, digest: str, by: str, reason: str) -> Verdict:
+    """It was trained from data that is on hold."""
+    why = f": {reason}" if reason else ""
+    return Verdict(
+        gate="hold on data",
+        outcome="fail",
+        message=f"it was trained from the data {digest}, as {held}, which {by} holds with its data{why}",
+        next_step=f"train from other data, or: lastgood hold release {quote(held)} --env {environment} --reason '...'",
+    )

@@ -1,6 +1,14 @@
 """The governing verbs over HTTP: policies and gates."""
 
-from lastgood.core.commands import Approve, Caller, CheckGates, SetPolicy
+from lastgood.core.commands import (
+    Approve,
+    Caller,
+    CheckGates,
+    PauseEnvironment,
+    PlaceHold,
+    ReleaseHold,
+    SetPolicy,
+)
 from lastgood.core.moments import Moment
 from lastgood.core.views import CheckView, Outcome, PolicyView
 from lastgood.sdk.calls import Calls
@@ -22,3 +30,12 @@ class GoverningCalls(Calls):
 
     def approve(self, command: Approve, *, caller: Caller) -> Outcome:
         return self._act("approve", command, caller)
+
+    def pause(self, command: PauseEnvironment, *, caller: Caller) -> Outcome:
+        return self._act("pause", command, caller)
+
+    def hold(self, command: PlaceHold, *, caller: Caller) -> Outcome:
+        return self._act("hold", command, caller)
+
+    def release(self, command: ReleaseHold, *, caller: Caller) -> Outcome:
+        return self._act("release", command, caller)

@@ -12,6 +12,7 @@ from lastgood.core.changes import (
     ApprovalGiven,
     Change,
     DescriptionSet,
+    EnvironmentPaused,
     EvidenceRecorded,
     HoldPlaced,
     HoldReleased,
@@ -34,9 +35,11 @@ from lastgood.store.approvals import record_approval
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.evidence import record_evidence
+from lastgood.store.restraints import OF_THE_REGISTRY, hold_data, release_data, set_pause
 from lastgood.store.schema import (
     PROJECTIONS,
     approvals,
+    data_holds,
     evidence,
     history,
     holds,
@@ -45,6 +48,7 @@ from lastgood.store.schema import (
     models,
     numbering,
     origins,
+    pauses,
     policies,
     ref_moves,
     refs,
@@ -145,9 +149,10 @@ _OF_A_MODEL = (
     evidence,
     origins,
     approvals,
+    data_holds,
+    pauses,
 )
-_OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals)
-OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
+_OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals, data_holds)
 
 
 def apply(tx: Connection, operation: Operation) -> None:
@@ -328,13 +333,19 @@ def _change_stage(
 
 
 def _place_hold(tx: Connection, model_id: int, change: HoldPlaced, operation: Operation) -> None:
-    _insert_hold.run(tx, _judgement(model_id, change, operation))
+    # One that has expired may still be there.
+    tx.execute(_of(holds, model_id, change))
+    release_data(tx, model_id, change)
+    given = {"owner": change.owner, "expires_ms": change.expires_ms}
+    _insert_hold.run(tx, {**_judgement(model_id, change, operation), **given})
+    hold_data(tx, model_id, change, operation)
 
 
 def _release_hold(
     tx: Connection, model_id: int, change: HoldReleased, _operation: Operation
 ) -> None:
     tx.execute(_of(holds, model_id, change))
+    release_data(tx, model_id, change)
 
 
 def _set_mark(tx: Connection, model_id: int, change: MarkSet, operation: Operation) -> None:
@@ -343,7 +354,7 @@ def _set_mark(tx: Connection, model_id: int, change: MarkSet, operation: Operati
         _insert_mark.run(tx, {**_judgement(model_id, change, operation), "value": change.after})
 
 
-def _of(table: sa.Table, model_id: int, change: HoldReleased | MarkSet) -> sa.Delete:
+def _of(table: sa.Table, model_id: int, change: HoldPlaced | HoldReleased | MarkSet) -> sa.Delete:
     c = table.c
     return table.delete().where(
         c.model_id == model_id, c.environment == change.environment, c.version == change.version
@@ -417,4 +428,5 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     EvidenceRecorded: record_evidence,
     PolicySet: _set_policy,
     ApprovalGiven: record_approval,
+    EnvironmentPaused: set_pause,
 }

@@ -128,6 +128,12 @@ class HoldRow:
     at_ms: Instant
     actor: str
     reason: str
+    owner: str
+    expires_ms: Instant | None
+
+    def counts_at(self, now: Instant) -> bool:
+        """Whether it has not expired."""
+        return self.expires_ms is None or now < self.expires_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +233,8 @@ _holds_cols = (
     holds.c.at_ms,
     holds.c.actor,
     holds.c.reason,
+    holds.c.owner,
+    holds.c.expires_ms,
 )
 _holds_of = Statement(
     sa.select(*_holds_cols)

@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "5"
+PROJECTION_VERSION = "6"
 _projection = {"projection": True}
 
 models = Table(
@@ -170,7 +170,36 @@ holds = Table(
     Column("at_ms", Big, nullable=False),
     Column("actor", _chars(256), nullable=False),
     Column("reason", _text, nullable=False),
+    Column("owner", _chars(256), nullable=False),
+    Column("expires_ms", Big),
     PrimaryKeyConstraint("model_id", "environment", "version"),
+    info=_projection,
+)
+
+data_holds = Table(
+    "data_holds",
+    metadata,
+    Column("environment", _chars(255), nullable=False),
+    Column("digest", _chars(500), nullable=False),
+    Column("model_id", Big, nullable=False),
+    Column("version", Big, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    Column("reason", _text, nullable=False),
+    Column("expires_ms", Big),
+    PrimaryKeyConstraint("environment", "digest", "model_id", "version"),
+    info=_projection,
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("model_id", Big, nullable=False),  # 0: all models
+    Column("environment", _chars(255), nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("at_ms", Big, nullable=False),
+    Column("actor", _chars(256), nullable=False),
+    Column("reason", _text, nullable=False),
+    PrimaryKeyConstraint("model_id", "environment"),
     info=_projection,
 )
 

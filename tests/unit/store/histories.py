@@ -22,6 +22,11 @@ class History:
 
     def draw(self):
         """The model and the changes of one more act."""
+        if self.random.random() < 0.08:
+            paused = c.EnvironmentPaused(
+                environment=self.random.choice(REFS), before=False, after=self.random.random() < 0.8
+            )
+            return REGISTRY, (paused,)
         if self.random.random() < 0.05:
             text = f"# {self.random.random()}"
             return REGISTRY, (
@@ -84,7 +89,10 @@ class History:
         self.refs[model, ref], self.versions[model][number] = number, stage
         if before is not None and (model, ref, before) not in self.holds and before != number:
             self.holds.add((model, ref, before))
-            found.append(c.HoldPlaced(model=model, version=before, environment=ref))
+            data = ("d1", "d2") if self.random.random() < 0.5 else ()
+            found.append(
+                c.HoldPlaced(model=model, version=before, environment=ref, owner="o", data=data)
+            )
         if (model, ref, number) in self.holds:
             self.holds.discard((model, ref, number))
             found.append(c.HoldReleased(model=model, version=number, environment=ref))

@@ -6,8 +6,16 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lastgood.api.native.replies import reply
-from lastgood.api.native.requests import ApproveBody, Calling, CheckBody, PolicyBody
-from lastgood.core.ids import parse_ref_name
+from lastgood.api.native.requests import (
+    ApproveBody,
+    Calling,
+    CheckBody,
+    HoldBody,
+    PauseBody,
+    PolicyBody,
+    ReleaseBody,
+)
+from lastgood.core.ids import parse_model_name, parse_ref_name
 from lastgood.core.moments import moment_from_wire
 from lastgood.core.ports import Registry
 from lastgood.core.views import CheckView, Outcome, PolicyView
@@ -40,5 +48,27 @@ def governing_routes(registry: Registry) -> APIRouter:
         """Say yes or no to a version for an environment."""
         said = replace(command, to=parse_ref_name(command.to))
         return reply(registry.approve(said, caller=caller))
+
+    @routes.post("/pause", response_model=Outcome)
+    def pause(command: PauseBody, caller: Calling) -> Response:
+        """Take no promotions in an environment, or (`paused` false) take them again."""
+        asked = replace(
+            command,
+            environment=parse_ref_name(command.environment),
+            model=None if command.model is None else parse_model_name(command.model),
+        )
+        return reply(registry.pause(asked, caller=caller))
+
+    @routes.post("/hold", response_model=Outcome)
+    def hold(command: HoldBody, caller: Calling) -> Response:
+        """Keep a version, and if asked whatever was trained from its data, out of an environment."""
+        asked = replace(command, environment=parse_ref_name(command.environment))
+        return reply(registry.hold(asked, caller=caller))
+
+    @routes.post("/release", response_model=Outcome)
+    def release(command: ReleaseBody, caller: Calling) -> Response:
+        """End a hold on a version."""
+        asked = replace(command, environment=parse_ref_name(command.environment))
+        return reply(registry.release(asked, caller=caller))
 
     return routes

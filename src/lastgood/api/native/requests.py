@@ -17,11 +17,14 @@ __all__ = [
     "ApproveBody",
     "Calling",
     "CheckBody",
+    "HoldBody",
     "MarkBody",
+    "PauseBody",
     "PolicyBody",
     "PromoteBody",
     "RecordEvidenceBody",
     "RegisterBody",
+    "ReleaseBody",
     "RestoreBody",
     "RevertBody",
     "RollbackBody",
@@ -45,6 +48,9 @@ RestoreBody: Any = validated(commands.Restore, config=_STRICT, frozen=True)
 RevertBody: Any = validated(commands.Revert, config=_STRICT, frozen=True)
 UndoBody: Any = validated(commands.Undo, config=_STRICT, frozen=True)
 YankBody: Any = validated(commands.Yank, config=_STRICT, frozen=True)
+PauseBody: Any = validated(commands.PauseEnvironment, config=_STRICT, frozen=True)
+HoldBody: Any = validated(commands.PlaceHold, config=_STRICT, frozen=True)
+ReleaseBody: Any = validated(commands.ReleaseHold, config=_STRICT, frozen=True)
 ApproveBody: Any = validated(commands.Approve, config=_STRICT, frozen=True)
 PolicyBody: Any = validated(commands.SetPolicy, config=_STRICT, frozen=True)
 CheckBody: Any = validated(commands.CheckGates, config=_STRICT, frozen=True)

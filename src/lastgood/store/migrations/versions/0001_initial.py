@@ -71,6 +71,34 @@ def upgrade() -> None:
     op.create_index(op.f("ix_artifacts_digest"), "artifacts", ["digest"], unique=False)
     op.create_index(op.f("ix_artifacts_parent"), "artifacts", ["parent"], unique=False)
     op.create_table(
+        "data_holds",
+        sa.Column(
+            "environment",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "digest",
+            sa.String(length=500).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "actor",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "reason", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "expires_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.PrimaryKeyConstraint("environment", "digest", "model_id", "version"),
+        info={"projection": True},
+    )
+    op.create_table(
         "datasets",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
@@ -243,6 +271,14 @@ def upgrade() -> None:
         ),
         sa.Column(
             "reason", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "owner",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "expires_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.PrimaryKeyConstraint("model_id", "environment", "version"),
         info={"projection": True},
@@ -632,6 +668,27 @@ def upgrade() -> None:
         "params",
         ["experiment_id", "key", "head", "start_ms", "run_id"],
         unique=False,
+    )
+    op.create_table(
+        "pauses",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "environment",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "actor",
+            sa.String(length=256).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "reason", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("model_id", "environment"),
+        info={"projection": True},
     )
     op.create_table(
         "policies",

@@ -1,0 +1,127 @@
+"""What keeps versions out of environments beside holds on themselves: pauses, and holds on data."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from lastgood.core.changes import EnvironmentPaused, HoldPlaced, HoldReleased
+from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber
+from lastgood.core.operations import Operation
+from lastgood.store.database import Connection
+from lastgood.store.schema import data_holds, models, pauses
+from lastgood.store.statement import Statement
+
+__all__ = [
+    "OF_THE_REGISTRY",
+    "DataHoldRow",
+    "PauseRow",
+    "data_holds_in",
+    "hold_data",
+    "pause_of",
+    "release_data",
+    "set_pause",
+]
+
+OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
+
+_p, _d = pauses.c, data_holds.c
+_pause = Statement(
+    sa.select(_p.seq, _p.at_ms, _p.actor, _p.reason).where(
+        _p.model_id == sa.bindparam("model_id"), _p.environment == sa.bindparam("environment")
+    )
+)
+_insert_pause = Statement(pauses.insert())
+_delete_pause = Statement(
+    pauses.delete().where(
+        _p.model_id == sa.bindparam("id_"), _p.environment == sa.bindparam("environment_")
+    )
+)
+_data = Statement(
+    sa.select(models.c.name, _d.version, _d.digest, _d.actor, _d.reason, _d.expires_ms)
+    .join(models, models.c.id == _d.model_id)
+    .where(_d.environment == sa.bindparam("environment"))
+)
+_insert_data = Statement(data_holds.insert())
+_delete_data = Statement(
+    data_holds.delete().where(
+        _d.model_id == sa.bindparam("id_"),
+        _d.environment == sa.bindparam("environment_"),
+        _d.version == sa.bindparam("version_"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRow:
+    """An environment that takes no promotions."""
+
+    seq: int
+    at_ms: Instant
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataHoldRow:
+    """A dataset that a held version was trained from; nothing else trained from it may go there."""
+
+    model: ModelName
+    version: VersionNumber
+    digest: str
+    actor: str
+    reason: str
+    expires_ms: Instant | None
+
+
+def pause_of(connection: Connection, model_id: int, environment: str) -> PauseRow | None:
+    """The pause of the environment, of that model or (0) of all."""
+    row = _pause.first(connection, {"model_id": model_id, "environment": environment})
+    return PauseRow(*row) if row else None
+
+
+def data_holds_in(connection: Connection, environment: RefName) -> list[DataHoldRow]:
+    """All holds on data in the environment, of every model."""
+    return [DataHoldRow(*row) for row in _data.all(connection, {"environment": environment})]
+
+
+def set_pause(
+    tx: Connection, model_id: int, change: EnvironmentPaused, operation: Operation
+) -> None:
+    """Pause or resume."""
+    _delete_pause.run(tx, {"id_": model_id, "environment_": change.environment})
+    if change.after:
+        _insert_pause.run(
+            tx,
+            {
+                "model_id": model_id,
+                "environment": change.environment,
+                "seq": operation.seq,
+                "at_ms": operation.at_ms,
+                "actor": operation.actor.name,
+                "reason": operation.reason,
+            },
+        )
+
+
+def hold_data(tx: Connection, model_id: int, change: HoldPlaced, operation: Operation) -> None:
+    """Hold the data of a held version."""
+    for digest in sorted(set(change.data)):
+        _insert_data.run(
+            tx,
+            {
+                "environment": change.environment,
+                "digest": digest,
+                "model_id": model_id,
+                "version": change.version,
+                "actor": change.owner or operation.actor.name,
+                "reason": operation.reason,
+                "expires_ms": change.expires_ms,
+            },
+        )
+
+
+def release_data(tx: Connection, model_id: int, change: HoldPlaced | HoldReleased) -> None:
+    """Release the data with the version."""
+    _delete_data.run(
+        tx, {"id_": model_id, "environment_": change.environment, "version_": change.version}
+    )
