@@ -1,14 +1,19 @@
 """``lastgood diff``."""
 
 from itertools import groupby
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
 from lastgood.cli.words import At
 from lastgood.core.views import DiffView
+
+if TYPE_CHECKING:
+    from lastgood.core.behaviour import Behaviour
 
 __all__ = ["diff", "show_differences"]
 
@@ -17,24 +22,70 @@ DIFFERENT = 1
 
 def diff(
     context: typer.Context,
+    *,
     a: Annotated[
         str, typer.Argument(metavar="A", help="A version, for example churn@production~1.")
     ],
     b: Annotated[str, typer.Argument(metavar="B", help="Another, for example churn@production.")],
     at: At = None,
+    show_code: Annotated[
+        bool,
+        typer.Option("--code", help="Print what Git says of their code, from the repository here."),
+    ] = False,
+    ask: Annotated[
+        bool,
+        typer.Option(
+            "--behaviour", help="Ask both for the input example of A and count changed answers."
+        ),
+    ] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            "--input", metavar="FILE", help="Ask for this instead: JSON request, CSV or Parquet."
+        ),
+    ] = None,
 ) -> int:
-    """What differs between two versions: metrics, parameters, data, code, environment, files. Exit 1 if anything does."""
+    """What differs between two versions: metrics, parameters, data, code, packages, files. Exit 1 if anything does.
+
+    With --behaviour both models are loaded, each in a process of its own on this machine.
+    """
     session = Session.of(context)
+    code, asked = b"", None
     with session.registry() as registry:
         view = registry.diff(a, b, at=session.moment(at))
-    code = DIFFERENT if view.differences else 0
+        if show_code or ask or given is not None:
+            from lastgood.sdk import contrast
+
+            code = contrast.code_diff(registry, a, b) if show_code else b""
+            if ask or given is not None:
+                asked = contrast.behaviour(registry, a, b, given=given)
+    different = bool(view.differences or code or (asked and asked.changed))
     if session.as_json:
-        session.out.json(view)
-        return code
-    if not view.differences:
+        more = {"code": code.decode("utf-8", "replace")} if show_code else {}
+        more |= {"behaviour": msgspec.to_builtins(asked)} if asked else {}
+        session.out.json({**msgspec.to_builtins(view), **more})
+        return DIFFERENT if different else 0
+    if not different:
         session.out.line(f"{a} and {b} are the same")
     show_differences(view, session.out)
-    return code
+    if asked is not None:
+        _show_behaviour(asked, session.out)
+    if code:
+        session.out.line(code.decode("utf-8", "replace").rstrip())
+    return DIFFERENT if different else 0
+
+
+def _show_behaviour(asked: "Behaviour", out: Output) -> None:
+    out.line(styled("behaviour", "bold"))
+    share = f" ({asked.share:.1%})" if asked.share is not None else ""
+    out.facts(
+        [
+            ("changed", f"{asked.changed} of {asked.answers} answers{share}"),
+            ("largest", "" if asked.largest is None else f"{asked.largest:g}"),
+            ("first", asked.first),
+        ],
+        indent=2,
+    )
 
 
 def show_differences(view: DiffView, out: Output) -> None:
@@ -44,12 +95,13 @@ def show_differences(view: DiffView, out: Output) -> None:
     ):
         out.line(styled(section, "bold"))
         out.table(
-            ["", view.a, view.b],
+            ["", view.a, view.b, ""],
             (
                 (
                     difference.name if difference.name != section else "",
                     styled("-" if difference.before is None else difference.before or '""', "red"),
                     styled("-" if difference.after is None else difference.after or '""', "green"),
+                    difference.note,
                 )
                 for difference in differences
             ),

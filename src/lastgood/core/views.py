@@ -337,6 +337,8 @@ class Difference:
     name: str
     before: str | None
     after: str | None
+    note: str = ""
+    """By how much: of metrics, sizes of files and data, packages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

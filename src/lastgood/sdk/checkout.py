@@ -28,7 +28,7 @@ from lastgood.errors import (
 )
 from lastgood.sdk.git import git_output, git_run, materialise, top_of
 
-__all__ = ["CheckedOut", "check_out", "write_bundle"]
+__all__ = ["CheckedOut", "check_out", "write_bundle", "write_code", "write_model"]
 
 MODEL, CODE, SIDE, ENVIRONMENT = "model", "code", "side", "environment"
 BUNDLE_FILE = "lastgood.json"
@@ -126,8 +126,7 @@ def write_bundle(
 ) -> _Found:
     """Write the parts of a version into an existing, empty directory."""
     found = _Found()
-    for entry in manifest.files:
-        _write_object(registry, entry.digest, _inside(made / MODEL, entry.path))
+    write_model(registry, manifest, made)
     for entry in manifest.side:
         _write_object(registry, entry.digest, _inside(made / SIDE, entry.path))
     (made / CODE).mkdir(exist_ok=True)
@@ -137,6 +136,22 @@ def write_bundle(
         _write_data(registry, data, made / CODE, clone, found)
     _write_environment(manifest.environment, made / ENVIRONMENT)
     return found
+
+
+def write_model(registry: Registry, manifest: Manifest, made: Path) -> None:
+    """Write the model's files into the directory `model` of an existing one."""
+    for entry in manifest.files:
+        _write_object(registry, entry.digest, _inside(made / MODEL, entry.path))
+
+
+def write_code(
+    registry: Registry, manifest: Manifest, made: Path, *, repository: Path | None = None
+) -> list[str]:
+    """Write the code into the directory `code` of an existing one; what of it is missing, in words."""
+    found = _Found()
+    (made / CODE).mkdir()
+    _write_code(registry, manifest.code, made / CODE, top_of(repository or Path.cwd()), found)
+    return [line for line in found.missing if "did not track" not in line]
 
 
 def _report(view: VersionView, target: Path, found: _Found) -> CheckedOut:

@@ -126,8 +126,12 @@ def git_run(
     *arguments: str,
     more: Mapping[str, str] | None = None,
     timeout_s: float = GIT_TIMEOUT_S,
+    fine: tuple[int, ...] = (0,),
 ) -> bytes | None:
-    """What Git prints; None if it fails, is missing or takes too long. `more` is for its environment."""
+    """What Git prints; None if it is missing, takes too long or ends with no exit code that is `fine`.
+
+    `more` is for its environment.
+    """
     try:
         done = subprocess.run(
             ["git", "-C", os.fspath(folder), "-c", "core.fsmonitor=false", *arguments],
@@ -145,7 +149,7 @@ def git_run(
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return done.stdout if done.returncode in fine else None
 
 
 def _git(folder: Path, *arguments: str) -> str:
