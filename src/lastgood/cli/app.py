@@ -36,6 +36,7 @@ VERBS = {
     "serve": Verb("serve", "serve", PANEL_RUN),
     "store": Verb("store", "store", PANEL_RUN, remote=False),
     "register": Verb("register", "register", PANEL_CHANGE),
+    "ci": Verb("ci", "ci", PANEL_CHANGE),
     "promote": Verb("promote", "promote", PANEL_CHANGE),
     "rollback": Verb("rollback", "rollback", PANEL_CHANGE),
     "restore": Verb("restore", "restore", PANEL_CHANGE),

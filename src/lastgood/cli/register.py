@@ -16,7 +16,7 @@ from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
 from lastgood.sdk.scan import Progress
 
-__all__ = ["register"]
+__all__ = ["metrics_of", "pairs", "register"]
 
 
 def register(
@@ -86,10 +86,7 @@ def register(
     described = Described(
         description=description,
         params=pairs(param or (), option="--param"),
-        metrics={
-            key: _number(key, value)
-            for key, value in pairs(metric or (), option="--metric").items()
-        },
+        metrics=metrics_of(metric or ()),
         tags=pairs(tag or (), option="--tag"),
         reason=reason,
         load_test=load_test,
@@ -140,6 +137,12 @@ def pairs(texts: Sequence[str], *, option: str) -> dict[str, str]:
             raise InvalidInput(f"{option} '{printable(key)}' is given twice")
         found[key] = value
     return found
+
+
+def metrics_of(texts: Sequence[str]) -> dict[str, float]:
+    """``key=number`` texts as metrics. Raises InvalidInput."""
+    found = pairs(texts, option="--metric").items()
+    return {key: _number(key, value) for key, value in found}
 
 
 def _number(key: str, value: str) -> float:

@@ -21,6 +21,7 @@ __all__ = [
     "Promote",
     "RecordEvidence",
     "Register",
+    "RegisterRun",
     "ReleaseHold",
     "Restore",
     "Revert",
@@ -202,4 +203,15 @@ class ReleaseHold:
 
     reference: str
     environment: RefName = DEFAULT_ENVIRONMENT
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterRun:
+    """Make a version of what a run logged to this registry."""
+
+    model: ModelName
+    source: str
+    """``runs:/<run id>/<path>``."""
+    tags: dict[str, str] = field(default_factory=dict)
     reason: str = ""

@@ -8,6 +8,7 @@ from lastgood.core.commands import (
     CheckGates,
     PauseEnvironment,
     PlaceHold,
+    RegisterRun,
     ReleaseHold,
     SetPolicy,
 )
@@ -54,4 +55,12 @@ class Governing(Protocol):
 
     def release(self, command: ReleaseHold, *, caller: Caller) -> Outcome:
         """End a hold. Raises NotFound, also if there is none."""
+        ...
+
+    def register_run(self, command: RegisterRun, *, caller: Caller) -> Outcome:
+        """Make a version of what a run logged; the same bytes again are the same version.
+
+        Raises:
+            NotFound: no such run, or nothing is at that path. InvalidInput: not of the form ``runs:/…``.
+        """
         ...

@@ -17,6 +17,8 @@ class Verdict:
     message: str
     figures: dict[str, float | str] = field(default_factory=dict)
     """What it was decided on; NaN and infinities as strings."""
+    may_pass_later: bool = False
+    """Whether time, or people, may change it without another version."""
     next_step: str = ""
     """What would change it; may name a command."""
 

@@ -20,6 +20,7 @@ from lastgood.engine.past import point_at
 from lastgood.engine.policies import policy_in_force
 from lastgood.engine.resolve import Found, find
 from lastgood.engine.restraint_verbs import RestraintVerbs
+from lastgood.engine.run_verbs import RunVerbs
 from lastgood.errors import InvalidInput, Refused, Unverified
 from lastgood.store import log
 from lastgood.store import registry as rows
@@ -32,7 +33,7 @@ DIGITS_SHOWN = 12
 APPROVAL_LASTS_S_MAX = 10 * 366 * 86_400
 
 
-class GoverningVerbs(RestraintVerbs):
+class GoverningVerbs(RestraintVerbs, RunVerbs):
     """`core.governing.Governing` over a kernel: a part of `LocalRegistry`."""
 
     _kernel: Kernel

@@ -101,6 +101,7 @@ def _joined(name: str, outcome: EvidenceOutcome, parts: list[Verdict]) -> Verdic
         gate=name,
         outcome=outcome,
         message="; ".join(f"{part.gate}: {part.message}" for part in telling),
+        may_pass_later=bool(telling) and all(part.may_pass_later for part in telling),
         figures={f"{part.gate}: {k}": v for part in parts for k, v in part.figures.items()},
         next_step=next((part.next_step for part in telling if part.next_step), ""),
     )

@@ -30,6 +30,7 @@ def _right(verb: str, allowed: tuple[str, ...], actor: str, environment: RefName
     return Verdict(
         gate=f"right to {verb} {environment}",
         outcome="fail",
+        may_pass_later=True,
         message=f"{actor} may not {verb} {environment}; the policy names {who}",
         next_step=f"ask one of them: {who}",
     )
@@ -43,6 +44,7 @@ def frozen(rules: EnvironmentPolicy, environment: RefName, now: Instant) -> Verd
     return Verdict(
         gate="freeze",
         outcome="fail",
+        may_pass_later=True,
         message=f"{environment} is frozen: {window.words}",
         next_step="wait until the freeze is over; a rollback is possible all the time",
     )
@@ -69,6 +71,7 @@ def approved(
         return Verdict(
             gate="approvals",
             outcome="fail",
+            may_pass_later=True,
             message=f"{count} more must say '{meaning}' (so far: {have}{eyes})",
             figures={f"{m} missing": n for m, n in found.missing.items()},
             next_step=f"lastgood approve {reference} --to {environment} --meaning {meaning} --reason '...'",
@@ -84,6 +87,7 @@ def paused(environment: RefName, *, by: str, reason: str, model: str) -> Verdict
     return Verdict(
         gate="paused",
         outcome="fail",
+        may_pass_later=True,
         message=f"{environment} was paused by {by}{why}",
         next_step=f"lastgood resume {environment}{only} --reason '...'",
     )

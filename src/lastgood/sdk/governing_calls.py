@@ -6,6 +6,7 @@ from lastgood.core.commands import (
     CheckGates,
     PauseEnvironment,
     PlaceHold,
+    RegisterRun,
     ReleaseHold,
     SetPolicy,
 )
@@ -39,3 +40,6 @@ class GoverningCalls(Calls):
 
     def release(self, command: ReleaseHold, *, caller: Caller) -> Outcome:
         return self._act("release", command, caller)
+
+    def register_run(self, command: RegisterRun, *, caller: Caller) -> Outcome:
+        return self._act("register/run", command, caller)

@@ -13,6 +13,7 @@ from lastgood.api.native.requests import (
     HoldBody,
     PauseBody,
     PolicyBody,
+    RegisterRunBody,
     ReleaseBody,
 )
 from lastgood.core.ids import parse_model_name, parse_ref_name
@@ -70,5 +71,11 @@ def governing_routes(registry: Registry) -> APIRouter:
         """End a hold on a version."""
         asked = replace(command, environment=parse_ref_name(command.environment))
         return reply(registry.release(asked, caller=caller))
+
+    @routes.post("/register/run", response_model=Outcome)
+    def register_run(command: RegisterRunBody, caller: Calling) -> Response:
+        """Make a version of what a run logged: `runs:/RUN_ID/model`."""
+        asked = replace(command, model=parse_model_name(command.model))
+        return reply(registry.register_run(asked, caller=caller))
 
     return routes

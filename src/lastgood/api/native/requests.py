@@ -24,6 +24,7 @@ __all__ = [
     "PromoteBody",
     "RecordEvidenceBody",
     "RegisterBody",
+    "RegisterRunBody",
     "ReleaseBody",
     "RestoreBody",
     "RevertBody",
@@ -48,6 +49,7 @@ RestoreBody: Any = validated(commands.Restore, config=_STRICT, frozen=True)
 RevertBody: Any = validated(commands.Revert, config=_STRICT, frozen=True)
 UndoBody: Any = validated(commands.Undo, config=_STRICT, frozen=True)
 YankBody: Any = validated(commands.Yank, config=_STRICT, frozen=True)
+RegisterRunBody: Any = validated(commands.RegisterRun, config=_STRICT, frozen=True)
 PauseBody: Any = validated(commands.PauseEnvironment, config=_STRICT, frozen=True)
 HoldBody: Any = validated(commands.PlaceHold, config=_STRICT, frozen=True)
 ReleaseBody: Any = validated(commands.ReleaseHold, config=_STRICT, frozen=True)
