@@ -164,6 +164,7 @@ class History:
             lambda: self.catalogue.delete_version(
                 self.model, version, caller=CALLERS["ann"]
             ).result(),
+            "ann",
         )
 
     def restore(self):

@@ -61,6 +61,7 @@ _head = Statement(
         operation_streams.c.stream == sa.bindparam("stream")
     )
 )
+_by_seq = Statement(sa.select(_o.body).where(_o.seq == sa.bindparam("seq")))
 _newest_of = Statement(
     sa.select(sa.func.max(operation_streams.c.seq)).where(
         operation_streams.c.stream == sa.bindparam("stream"),
@@ -196,6 +197,9 @@ def seq_at(connection: Connection, at: Instant) -> int:
 
 def by_seqs(connection: Connection, seqs: Sequence[int]) -> dict[int, Operation]:
     """The operations at those positions."""
+    if len(seqs) == 1:
+        body = _by_seq.scalar(connection, {"seq": seqs[0]})
+        return {seqs[0]: decode_operation(bytes(body))} if body is not None else {}
     rows = connection.execute(sa.select(_o.seq, _o.body).where(_o.seq.in_(seqs)))
     return {row.seq: decode_operation(row.body) for row in rows}
 

@@ -27,6 +27,7 @@ MINUTE_MS = 60_000
 RECEIPTS_KEPT = 2_000_000  # about 500 MB; the oldest go first
 PRUNE_EVERY = 1_000  # receipts stored between two looks at how many there are
 EVENTS_READ_MAX = 50_000
+MOMENT_MAX = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,26 @@ _known_receipt = Statement(sa.select(_r.id).where(_r.request_id == sa.bindparam(
 _newest_receipt = Statement(sa.select(sa.func.max(_r.id)))
 _prune_receipts = Statement(receipts.delete().where(_r.id <= sa.bindparam("oldest")))
 _gateways = Statement(sa.select(_g.gateway, _g.host, _g.url, _g.last_seen_ms, _g.last_batch))
+_events_of = Statement(
+    sa.select(
+        _e.id,
+        _e.gateway,
+        _e.at_ms,
+        _e.kind,
+        _e.ref,
+        _e.version,
+        _e.digest,
+        _e.seq,
+        _e.detail,
+    )
+    .where(
+        _e.model_id == sa.bindparam("model_id"),
+        _e.ref == sa.bindparam("ref"),
+        _e.at_ms <= sa.bindparam("until"),
+    )
+    .order_by(_e.id.desc())
+    .limit(EVENTS_READ_MAX)
+)
 _followed = Statement(
     sa.select(_e.ref)
     .where(_e.model_id == sa.bindparam("model_id"), _e.kind == "following")
@@ -253,26 +274,12 @@ def events_of(
     connection: Connection, model_id: int, ref: str, *, until_ms: Instant | None = None
 ) -> list[EventRow]:
     """What gateways did for one ref, oldest first."""
-    columns = (
-        _e.id,
-        _e.gateway,
-        _e.at_ms,
-        _e.kind,
-        _e.ref,
-        _e.version,
-        _e.digest,
-        _e.seq,
-        _e.detail,
-    )
-    query = (
-        sa.select(*columns)
-        .where(_e.model_id == model_id, _e.ref == ref)
-        .order_by(_e.id.desc())
-        .limit(EVENTS_READ_MAX)
-    )
-    if until_ms is not None:
-        query = query.where(_e.at_ms <= until_ms)
-    return [EventRow(*row) for row in reversed(connection.execute(query).all())]
+    parameters = {
+        "model_id": model_id,
+        "ref": ref,
+        "until": MOMENT_MAX if until_ms is None else until_ms,
+    }
+    return [EventRow(*row) for row in reversed(_events_of.all(connection, parameters))]
 
 
 def followed_refs(connection: Connection, model_id: int) -> set[RefName]:
