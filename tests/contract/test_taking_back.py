@@ -8,7 +8,9 @@ import pytest
 from contract.registry_doors import ANA
 from lastgood.core.commands import (
     MarkVersion,
+    PlaceHold,
     Promote,
+    ReleaseHold,
     Restore,
     Revert,
     Rollback,
@@ -299,3 +301,28 @@ def test_yanked_in_one_environment_only(door):
     door.registry.promote(
         Promote(reference=f"{door.model}/1", to="staging", reason="fine there"), caller=ANA
     )
+
+
+# --- holds with owner and expiry --------------------------------------------------------------------
+
+
+def test_a_hold_that_comes_back_is_the_hold_it_was(door):
+    door.versions(1)
+    door.registry.hold(
+        PlaceHold(
+            reference=f"{door.model}/1",
+            environment="staging",
+            owner="Bob",
+            reason="under review",
+            lasts_s=3600,
+        ),
+        caller=ANA,
+    )
+    (before,) = door.registry.show(f"{door.model}/1").holds
+    freed = door.registry.release(
+        ReleaseHold(reference=f"{door.model}/1", environment="staging", reason="x"), caller=ANA
+    )
+    assert door.registry.show(f"{door.model}/1").holds == ()
+    revert(door, freed.operation)
+    (after,) = door.registry.show(f"{door.model}/1").holds
+    assert (after.owner, after.expires_ms) == (before.owner, before.expires_ms)

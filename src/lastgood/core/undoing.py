@@ -8,6 +8,7 @@ from typing import Literal
 from lastgood.core.changes import (
     Change,
     DescriptionSet,
+    EnvironmentPaused,
     EvidenceRecorded,
     HoldPlaced,
     HoldReleased,
@@ -74,6 +75,7 @@ _NEVER: dict[type[Change], str] = {
     ModelRenamed: "it renamed the model; rename it again instead",
     ModelDeleted: "it deleted the model; its versions can only be registered again",
     PolicySet: "it set the policy; to follow the earlier one again: lastgood policy apply",
+    EnvironmentPaused: "it paused or resumed an environment; lastgood pause and resume do that",
     EvidenceRecorded: "it recorded what was found out; record it anew instead",
     VersionRegistered: "it made a version, and versions stay; to withdraw it: lastgood yank",
     VersionDeleted: "it deleted a version; its files can only be registered again",
@@ -97,6 +99,7 @@ def reverted(
     model: ModelName,
     state: State,
     versions: Collection[VersionNumber],
+    holds: Mapping[Thing, HoldPlaced] | None = None,
 ) -> tuple[Change, ...]:
     """The changes that put everything back to what it was before the operation.
 
@@ -105,6 +108,7 @@ def reverted(
         model: What its model is called now.
         state: How each of `things_of` is now.
         versions: Those that exist.
+        holds: For holds that the operation released: how they were placed, with owner, expiry and data.
 
     Raises:
         Irreversible: something else is not as the operation left it, or cannot be put back.
@@ -126,7 +130,8 @@ def reverted(
                 hint=f"take back what came after it first; lastgood log {quote(model)} shows it",
             )
         now[step.thing] = step.before
-        changes.append(replace(step.inverse, model=model))
+        inverse = (holds or {}).get(step.thing, step.inverse)
+        changes.append(replace(inverse, model=model))
     # Refs first, as everywhere: they are what people look for.
     return tuple(sorted(changes, key=lambda change: not isinstance(change, RefMoved)))
 

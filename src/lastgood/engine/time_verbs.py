@@ -28,28 +28,40 @@ class TimeVerbs:
     _kernel: Kernel
 
     def plan_restore(self, command: Restore) -> ModelPlan:
-        return self._kernel.database.read(lambda c: plan_restore(c, command)).plan
+        return self._kernel.database.read(
+            lambda c: plan_restore(c, command, now=self._kernel.clock())
+        ).plan
 
     def restore(self, command: Restore, *, caller: Caller) -> Outcome:
         return self._take_back(
-            "restore", lambda c: plan_restore(c, command), command=command, caller=caller
+            "restore",
+            lambda c: plan_restore(c, command, now=self._kernel.clock()),
+            command=command,
+            caller=caller,
         )
 
     def plan_revert(self, command: Revert) -> ModelPlan:
-        return self._kernel.database.read(lambda c: plan_revert(c, command)).plan
+        return self._kernel.database.read(
+            lambda c: plan_revert(c, command, now=self._kernel.clock())
+        ).plan
 
     def revert(self, command: Revert, *, caller: Caller) -> Outcome:
         return self._take_back(
-            "revert", lambda c: plan_revert(c, command), command=command, caller=caller
+            "revert",
+            lambda c: plan_revert(c, command, now=self._kernel.clock()),
+            command=command,
+            caller=caller,
         )
 
     def plan_undo(self, command: Undo, *, caller: Caller) -> ModelPlan:
-        return self._kernel.database.read(lambda c: plan_undo(c, command, caller=caller)).plan
+        return self._kernel.database.read(
+            lambda c: plan_undo(c, command, caller=caller, now=self._kernel.clock())
+        ).plan
 
     def undo(self, command: Undo, *, caller: Caller) -> Outcome:
         return self._take_back(
             "redo" if command.redo else "undo",
-            lambda c: plan_undo(c, command, caller=caller),
+            lambda c: plan_undo(c, command, caller=caller, now=self._kernel.clock()),
             command=command,
             caller=caller,
         )

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from shlex import quote
 
-from lastgood.core.changes import Change, HoldReleased, RefMoved
+from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved
 from lastgood.core.commands import Caller, Restore, Revert, Undo
-from lastgood.core.ids import Digest, ModelName, RefName, VersionNumber
+from lastgood.core.ids import Digest, Instant, ModelName, RefName, VersionNumber
 from lastgood.core.moves import RefFact, check_hold, check_yanked
 from lastgood.core.operations import Operation, OperationKind, stream_of
 from lastgood.core.undoing import State, Thing, restored, reverted, things_of, to_redo, to_undo
@@ -21,7 +21,9 @@ from lastgood.store.database import Connection
 
 __all__ = ["PlannedMoves", "plan_restore", "plan_revert", "plan_undo"]
 
-LOOKED_BACK_MAX = 10_000  # operations among which a caller's own are looked for
+LOOKED_BACK_MAX = (
+    10_000  # operations among which a caller's own, or a hold's beginning, are looked for
+)
 _PAGE = 200
 
 
@@ -36,7 +38,7 @@ class PlannedMoves:
     """The versions that refs will point to, whose bytes must be right."""
 
 
-def plan_restore(connection: Connection, command: Restore) -> PlannedMoves:
+def plan_restore(connection: Connection, command: Restore, *, now: Instant) -> PlannedMoves:
     """What restoring would do.
 
     Raises:
@@ -60,11 +62,17 @@ def plan_restore(connection: Connection, command: Restore) -> PlannedMoves:
     )
     then = log.by_seqs(connection, [seq]).get(seq)
     return _planned(
-        connection, "restore", model, changes, about=then, release_hold=command.release_hold
+        connection,
+        "restore",
+        model,
+        changes,
+        about=then,
+        release_hold=command.release_hold,
+        now=now,
     )
 
 
-def plan_revert(connection: Connection, command: Revert) -> PlannedMoves:
+def plan_revert(connection: Connection, command: Revert, *, now: Instant) -> PlannedMoves:
     """What taking an operation back would do.
 
     Raises:
@@ -72,10 +80,12 @@ def plan_revert(connection: Connection, command: Revert) -> PlannedMoves:
         Held, Yanked, Unverified: of a version that a ref would point to.
     """
     operation = operation_named(connection, command.operation)
-    return _take_back(connection, "revert", operation, release_hold=command.release_hold)
+    return _take_back(connection, "revert", operation, release_hold=command.release_hold, now=now)
 
 
-def plan_undo(connection: Connection, command: Undo, *, caller: Caller) -> PlannedMoves:
+def plan_undo(
+    connection: Connection, command: Undo, *, caller: Caller, now: Instant
+) -> PlannedMoves:
     """What undo or redo would do for this caller.
 
     Raises:
@@ -92,23 +102,34 @@ def plan_undo(connection: Connection, command: Undo, *, caller: Caller) -> Plann
             hint="any operation can be taken back by name: lastgood revert OPERATION",
         )
     kind: OperationKind = "redo" if command.redo else "undo"
-    return _take_back(connection, kind, chosen, release_hold=command.release_hold)
+    return _take_back(connection, kind, chosen, release_hold=command.release_hold, now=now)
 
 
 def _own_operations(
     connection: Connection, actor: str, model: ModelName | None
 ) -> Iterator[Operation]:
-    before: int | None = None
+    return (one for one in _before(connection, model, None) if one.actor.name == actor)
+
+
+def _before(
+    connection: Connection, model: ModelName | None, seq: int | None
+) -> Iterator[Operation]:
+    """Operations before a position, newest first; at most so many."""
     for _ in range(LOOKED_BACK_MAX // _PAGE):
-        page = log.page(connection, model=model, limit=_PAGE, before_seq=before)
-        yield from (operation for operation in page if operation.actor.name == actor)
+        page = log.page(connection, model=model, limit=_PAGE, before_seq=seq)
+        yield from page
         if len(page) < _PAGE:
             return
-        before = page[-1].seq
+        seq = page[-1].seq
 
 
 def _take_back(
-    connection: Connection, kind: OperationKind, operation: Operation, *, release_hold: bool
+    connection: Connection,
+    kind: OperationKind,
+    operation: Operation,
+    *,
+    release_hold: bool,
+    now: Instant,
 ) -> PlannedMoves:
     model = _model_changed(connection, operation)
     versions = rows.versions_of(connection, model.id)
@@ -117,8 +138,29 @@ def _take_back(
         model=model.name,
         state=_state(connection, model, things_of(operation), versions),
         versions={v.version for v in versions},
+        holds=_placed(connection, operation),
     )
-    return _planned(connection, kind, model, changes, about=operation, release_hold=release_hold)
+    return _planned(
+        connection, kind, model, changes, about=operation, release_hold=release_hold, now=now
+    )
+
+
+def _placed(connection: Connection, operation: Operation) -> dict[Thing, HoldPlaced]:
+    """How the holds that an operation released had been placed."""
+    wanted = {
+        Thing("hold", c.environment, c.version)
+        for c in operation.changes
+        if isinstance(c, HoldReleased)
+    }
+    found: dict[Thing, HoldPlaced] = {}
+    earlier = _before(connection, operation.model, operation.seq) if wanted else iter(())
+    for one in earlier:
+        for change in one.changes:
+            if isinstance(change, HoldPlaced):
+                found.setdefault(Thing("hold", change.environment, change.version), change)
+        if wanted <= found.keys():
+            break
+    return {thing: found[thing] for thing in wanted & found.keys()}
 
 
 def _model_changed(connection: Connection, operation: Operation) -> rows.ModelRow:
@@ -171,8 +213,9 @@ def _planned(
     *,
     about: Operation | None,
     release_hold: bool,
+    now: Instant,
 ) -> PlannedMoves:
-    targets, released = _targets(connection, model, changes, release_hold=release_hold)
+    targets, released = _targets(connection, model, changes, release_hold=release_hold, now=now)
     changes = (*released, *changes)
     return PlannedMoves(
         kind=kind,
@@ -195,9 +238,11 @@ def _targets(
     changes: tuple[Change, ...],
     *,
     release_hold: bool,
+    now: Instant,
 ) -> tuple[tuple[tuple[VersionNumber, Digest], ...], tuple[HoldReleased, ...]]:
     """The versions that refs will point to, checked as a promotion checks them; and holds to release."""
-    holds, marks = hold_facts(connection, model.id), mark_facts(connection, model.id)
+    holds = hold_facts(connection, model.id, now=now)
+    marks = mark_facts(connection, model.id)
     freed = {(c.version, c.environment) for c in changes if isinstance(c, HoldReleased)}
     targets: dict[VersionNumber, Digest] = {}
     released: list[HoldReleased] = []
