@@ -76,3 +76,30 @@ def test_changed_answers_are_counted(two, tmp_path):
     assert (behaviour["largest"], behaviour["first"]) == (4.0, "answer[2]: 3.0 -> 6.0")
     refused = two("diff", "m/1", "m/2", "--behaviour")
     assert (refused.code, "--input FILE" in refused.err) == (3, True)
+
+
+def test_data_at_hand_is_compared_by_columns_and_values(lastgood, tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"w")
+    lastgood("init")
+    for text in ("age,plan,old\n20,a,1\n30,b,1\n", "age,plan,new\n20,b,1\n90,b,1\n40,b,1\n"):
+        (tmp_path / "rows.csv").write_text(text)
+        keep = ("--train-data", "rows.csv", "--keep-data")
+        assert lastgood("register", "model.bin", "--name", "m", *keep).code == 0
+    (move,) = lastgood("diff", "m/1", "m/2", "--rows", "--json").json["data"]
+    assert (move["rows_before"], move["rows_after"]) == (2, 3)
+    assert (move["added"], move["removed"]) == (["new"], ["old"])
+    assert [column["column"] for column in move["columns"]] == ["age", "plan"]
+    shown = lastgood("diff", "m/1", "m/2", "--rows").out
+    assert "2 -> 3 rows" in shown
+    assert "mean 25 -> 50" in shown
+
+
+def test_data_that_is_not_at_hand_is_told_not_guessed(lastgood, tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"w")
+    lastgood("init")
+    for text in ("x\n1\n", "x\n2\n"):
+        (tmp_path / "rows.csv").write_text(text)
+        lastgood("register", "model.bin", "--name", "m", "--train-data", "rows.csv")
+    answer = lastgood("diff", "m/1", "m/2", "--rows", "--json").json
+    assert answer["data"] == []
+    assert "neither the registry nor this machine" in answer["missing"][0]

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -14,6 +14,7 @@ from lastgood.core.views import DiffView
 
 if TYPE_CHECKING:
     from lastgood.core.behaviour import Behaviour
+    from lastgood.core.tables import TableMove
 
 __all__ = ["diff", "show_differences"]
 
@@ -31,6 +32,12 @@ def diff(
     show_code: Annotated[
         bool,
         typer.Option("--code", help="Print what Git says of their code, from the repository here."),
+    ] = False,
+    rows: Annotated[
+        bool,
+        typer.Option(
+            "--rows", help="Compare columns and values of CSV and Parquet data that changed."
+        ),
     ] = False,
     ask: Annotated[
         bool,
@@ -50,9 +57,13 @@ def diff(
     With --behaviour both models are loaded, each in a process of its own on this machine.
     """
     session = Session.of(context)
-    code, asked = b"", None
+    code, asked, tables = b"", None, None
     with session.registry() as registry:
         view = registry.diff(a, b, at=session.moment(at))
+        if rows:
+            from lastgood.sdk.datasets import compare_data
+
+            tables = compare_data(registry, a, b)
         if show_code or ask or given is not None:
             from lastgood.sdk import contrast
 
@@ -61,18 +72,37 @@ def diff(
                 asked = contrast.behaviour(registry, a, b, given=given)
     different = bool(view.differences or code or (asked and asked.changed))
     if session.as_json:
-        more = {"code": code.decode("utf-8", "replace")} if show_code else {}
+        more: dict[str, Any] = {"code": code.decode("utf-8", "replace")} if show_code else {}
         more |= {"behaviour": msgspec.to_builtins(asked)} if asked else {}
+        more |= {"data": msgspec.to_builtins(tables[0]), "missing": tables[1]} if tables else {}
         session.out.json({**msgspec.to_builtins(view), **more})
         return DIFFERENT if different else 0
     if not different:
         session.out.line(f"{a} and {b} are the same")
     show_differences(view, session.out)
+    if tables is not None:
+        _show_tables(*tables, session.out)
     if asked is not None:
         _show_behaviour(asked, session.out)
     if code:
         session.out.line(code.decode("utf-8", "replace").rstrip())
     return DIFFERENT if different else 0
+
+
+def _show_tables(moves: "tuple[TableMove, ...]", missing: tuple[str, ...], out: Output) -> None:
+    for move in moves:
+        counts = f": {move.rows_before:,} -> {move.rows_after:,} rows"
+        out.line(styled(move.data, "bold"), counts)
+        names = [*(f"+{name}" for name in move.added), *(f"-{name}" for name in move.removed)]
+        out.facts([("columns", ", ".join(names))], indent=2)
+        if move.columns:
+            out.table(
+                ["COLUMN", "KIND", ">DISTANCE", ""],
+                ((c.column, c.kind, f"{c.distance:.3f}", c.words) for c in move.columns),
+                indent=2,
+            )
+    for line in missing:
+        out.line(styled("not compared: ", "yellow"), line)
 
 
 def _show_behaviour(asked: "Behaviour", out: Output) -> None:

@@ -28,7 +28,7 @@ from lastgood.errors import (
 )
 from lastgood.sdk.git import git_output, git_run, materialise, top_of
 
-__all__ = ["CheckedOut", "check_out", "write_bundle", "write_code", "write_model"]
+__all__ = ["CheckedOut", "check_out", "write_bundle", "write_code", "write_data", "write_model"]
 
 MODEL, CODE, SIDE, ENVIRONMENT = "model", "code", "side", "environment"
 BUNDLE_FILE = "lastgood.json"
@@ -152,6 +152,16 @@ def write_code(
     (made / CODE).mkdir()
     _write_code(registry, manifest.code, made / CODE, top_of(repository or Path.cwd()), found)
     return [line for line in found.missing if "did not track" not in line]
+
+
+def write_data(
+    registry: Registry, data: DataInput, folder: Path, *, clone: Path | None
+) -> tuple[Path | None, str]:
+    """Write one data input below a new directory; where it is, or what is missing, in words."""
+    found = _Found()
+    folder.mkdir()
+    _write_data(registry, data, folder, clone, found)
+    return (folder / data.path if found.data else None), "; ".join(found.missing)
 
 
 def _report(view: VersionView, target: Path, found: _Found) -> CheckedOut:
