@@ -17,3 +17,13 @@ def test_lineage(churn):
     assert '"churn/1" -> "churn@production";' in dot
     assert churn("lineage", "churn/1", "--up", "--down").code == 2
     assert churn("lineage", "data:0123456789", "--down").code == 4
+
+
+def test_blame_tells_what_the_gates_said_and_such_a_promotion_can_be_undone(churn, tmp_path):
+    gate = '[environments.production]\ngates = [{ type = "metric", metric = "auc", min = 0.15 }]\n'
+    (tmp_path / "lastgood.toml").write_text(gate)
+    assert churn("policy", "apply", "--reason", "rules").code == 0
+    assert churn("promote", "churn/2", "--to", "production", "--reason", "better").code == 0
+    assert "pass: " in churn("blame", "churn@production").out
+    assert churn("undo", "churn", "--reason", "not yet").code == 0
+    assert churn("blame", "churn@production", "--json").json["version"]["version"] == 1

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lastgood.cli.origin import origin_facts
+from lastgood.cli.origin import gate_facts, origin_facts
 from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
 from lastgood.cli.words import At, as_of_line, entry_block, number
@@ -41,6 +41,7 @@ def _show(view: BlameView, out: Output) -> None:
     )
     out.line("it is there because of")
     entry_block(view.ordered_by, out)
+    gate_facts(view.ordered_by, out)
     if view.registered_by is not None:
         out.line("it came to be by")
         entry_block(view.registered_by, out)

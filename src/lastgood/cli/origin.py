@@ -1,17 +1,17 @@
 """Where a version came from and what is thought of it, as `why` and `blame` show it."""
 
 from lastgood.cli.output import Output
-from lastgood.cli.show import made_of
+from lastgood.cli.show import made_of, show_evidence
 from lastgood.cli.words import holds_text, marks_text
-from lastgood.core.views import VersionView
+from lastgood.core.views import LogEntry, VersionView
 
-__all__ = ["origin_facts"]
+__all__ = ["gate_facts", "origin_facts"]
 
 _SHOWN = ("metrics", "data", "code", "patch", "made by")
 
 
 def origin_facts(version: VersionView, out: Output) -> None:
-    """Run, data, commit and metrics of a version; judgements and holds."""
+    """Run, data, commit and metrics of a version; judgements, holds, and what was found out about it."""
     manifest = version.manifest
     facts = dict(made_of(manifest)) if manifest is not None else {}
     out.facts(
@@ -24,3 +24,14 @@ def origin_facts(version: VersionView, out: Output) -> None:
         ],
         indent=2,
     )
+    show_evidence(version, out)
+
+
+def gate_facts(ordered_by: LogEntry, out: Output) -> None:
+    """What the gates and approvals said when it was put there."""
+    for change in ordered_by.changes:
+        if change["kind"] == "verdicts_recorded":
+            out.facts(
+                [(v["gate"], f"{v['outcome']}: {v['message']}") for v in change["verdicts"]],
+                indent=2,
+            )

@@ -11,7 +11,7 @@ from lastgood.core.manifest import Manifest
 from lastgood.core.reproducibility import ITEMS
 from lastgood.core.views import VersionView
 
-__all__ = ["made_of", "show"]
+__all__ = ["made_of", "show", "show_evidence"]
 
 FILES_SHOWN_MAX = 20
 PACKAGES_SHOWN_MAX = 12
@@ -69,12 +69,13 @@ def show_version(view: VersionView, out: Output) -> None:
             *(made_of(view.manifest) if view.manifest is not None else ()),
         ]
     )
-    _show_evidence(view, out)
+    show_evidence(view, out)
     if view.manifest is not None:
         _show_files(view.manifest, out)
 
 
-def _show_evidence(view: VersionView, out: Output) -> None:
+def show_evidence(view: VersionView, out: Output) -> None:
+    """Print what was found out about a version."""
     if view.manifest is not None:
         have = f"{len(ITEMS) - len(view.missing)} of {len(ITEMS)}"
         lacks = "\n".join(f"{one.item}: {one.what}" for one in view.missing)

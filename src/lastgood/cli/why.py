@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lastgood.cli.origin import origin_facts
+from lastgood.cli.origin import gate_facts, origin_facts
 from lastgood.cli.output import Output, moment, styled
 from lastgood.cli.session import Session
 from lastgood.cli.words import entry_block
@@ -53,6 +53,7 @@ def _show(view: WhyView, out: Output) -> None:
         out.line("")
         out.line("the version was live because of")
         entry_block(view.ordered_by, out)
+        gate_facts(view.ordered_by, out)
     if view.registered_by is not None:
         out.line("")
         out.line("it came to be by")
