@@ -18,6 +18,7 @@ from lastgood.core.commands import (
     Register,
     ReleaseHold,
     Restore,
+    Revert,
     Rollback,
     SetPolicy,
     Undo,
@@ -25,7 +26,7 @@ from lastgood.core.commands import (
 from lastgood.core.evidence import Evidence
 from lastgood.core.manifest import DataInput
 from lastgood.core.operations import Actor
-from lastgood.errors import Blocked, Conflict, Held, InvalidInput, NotFound, Refused
+from lastgood.errors import Blocked, Conflict, Held, InvalidInput, Irreversible, NotFound, Refused
 
 BOB = replace(ANA, actor=Actor(name="Bob"))
 
@@ -84,6 +85,8 @@ def test_a_policy_is_kept_with_who_put_it_in_force_and_when(door, govern):
     entry = next(e for e in door.registry.log() if e.operation == first.operation)
     assert (entry.kind, entry.model) == ("policy", "")
     assert not door.registry.fsck().problems
+    with pytest.raises(Irreversible, match="the registry as a whole"):
+        door.registry.revert(Revert(operation=first.operation), caller=ANA)
 
 
 def test_a_policy_that_cannot_be_right_changes_nothing(door, govern):

@@ -6,7 +6,7 @@ from shlex import quote
 
 from lastgood.core.changes import Change, HoldPlaced, HoldReleased, RefMoved
 from lastgood.core.commands import Caller, Restore, Revert, Undo
-from lastgood.core.ids import Digest, Instant, ModelName, RefName, VersionNumber
+from lastgood.core.ids import REGISTRY, Digest, Instant, ModelName, RefName, VersionNumber
 from lastgood.core.moves import RefFact, check_hold, check_yanked
 from lastgood.core.operations import Operation, OperationKind, stream_of
 from lastgood.core.undoing import State, Thing, restored, reverted, things_of, to_redo, to_undo
@@ -167,6 +167,11 @@ def _model_changed(connection: Connection, operation: Operation) -> rows.ModelRo
     for model_id in log.models_of(connection, operation.seq):
         if (model := rows.model_by_id(connection, model_id)) is not None:
             return model
+    if operation.model == REGISTRY:
+        raise Irreversible(
+            f"{operation.id} cannot be taken back: it is of the registry as a whole",
+            hint=f"put a policy in force (lastgood policy show --at {operation.id} shows it), or pause and resume",
+        )
     raise Irreversible(f"{operation.id} cannot be taken back: {operation.model} was deleted since")
 
 
