@@ -36,7 +36,10 @@ DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 def described():
     """Only described, never called: no engine is needed."""
-    services = SimpleNamespace(registry=None, kernel=SimpleNamespace(bell=None))
+    importing = SimpleNamespace(tracking=None, registry=None)
+    services = SimpleNamespace(
+        registry=None, kernel=SimpleNamespace(bell=None), importing=importing
+    )
     return create_native_app(services).openapi()
 
 

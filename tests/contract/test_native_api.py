@@ -27,7 +27,7 @@ def test_openapi_describes_every_verb(http):
     assert verbs >= {
         "models", "show", "diff", "log", "live", "why", "fsck", "manifests", "objects",
         "register", "promote", "rollback", "mark", "target", "observations",
-        "blame", "lineage", "restore", "revert", "undo", "yank",
+        "blame", "lineage", "restore", "revert", "undo", "yank", "import",
     }  # fmt: skip
     for path, methods in document["paths"].items():
         for method, described in methods.items():

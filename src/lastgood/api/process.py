@@ -25,13 +25,14 @@ from lastgood.api.webhooks.courier import Courier
 from lastgood.api.webhooks.sender import Sender
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.catalogue import Catalogue
+from lastgood.engine.importing import Importing
 from lastgood.engine.open import Engine, open_engine
 from lastgood.engine.tracking import Tracking
 from lastgood.engine.uploads import Uploads
 from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
 from lastgood.engine.webhooks import Webhooks
 
-__all__ = ["BACKLOG", "Duty", "answer", "services_of"]
+__all__ = ["BACKLOG", "DRAIN_TIMEOUT_S", "Duty", "RegistryServer", "answer", "services_of"]
 
 BACKLOG = 1024
 # Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
@@ -108,6 +109,7 @@ def services_of(engine: Engine) -> Services:
         catalogue=Catalogue(engine.kernel, artifacts),
         webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
         sender=Sender(engine.kernel.settings.webhooks.reach),
+        importing=Importing(engine.kernel, artifacts),
     )
 
 
@@ -121,7 +123,7 @@ def _upkeep(services: Services, owner: str) -> Iterator[None]:
         yield
 
 
-class _RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
+class RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
     """Granian on a socket that we bound ourselves.
 
     Granian binds with SO_REUSEPORT: a second server on the same port would not be refused but get
@@ -160,7 +162,7 @@ async def _serve(
     lifeline: int | None,
 ) -> None:
     stop = _stop_event(lifeline)
-    server = _RegistryServer(app, listener, connections_max=_connections_max())
+    server = RegistryServer(app, listener, connections_max=_connections_max())
     serving = asyncio.create_task(server.serve(), name="http")
     stopped = asyncio.create_task(stop.wait(), name="signal")
     tidying = asyncio.create_task(keep_tidy(uploads), name="tidying") if uploads else None

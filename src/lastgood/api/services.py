@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from lastgood.api.webhooks.sender import Sender
     from lastgood.engine.artifacts import Artifacts
     from lastgood.engine.catalogue import Catalogue
+    from lastgood.engine.importing import Importing
     from lastgood.engine.kernel import Kernel
     from lastgood.engine.registry import LocalRegistry
     from lastgood.engine.tracking import Tracking
@@ -30,3 +31,4 @@ class Services:
     catalogue: Catalogue
     webhooks: Webhooks
     sender: Sender
+    importing: Importing

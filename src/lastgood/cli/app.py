@@ -52,6 +52,8 @@ VERBS = {
     "resume": Verb("pause", "resume", PANEL_CHANGE),
     "policy": Verb("policy", "policy", PANEL_CHANGE),
     "check": Verb("check", "check", PANEL_LOOK),
+    "import": Verb("import_", "import_", PANEL_CHANGE),
+    "export": Verb("export", "export", PANEL_LOOK),
     "list": Verb("list_", "list_", PANEL_LOOK),
     "show": Verb("show", "show", PANEL_LOOK),
     "log": Verb("log", "log", PANEL_LOOK),

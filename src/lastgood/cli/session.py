@@ -25,6 +25,7 @@ from lastgood.errors import InvalidInput
 if TYPE_CHECKING:
     from lastgood.cli.output import Output
     from lastgood.core.ports import Registry
+    from lastgood.sdk.client import RemoteRegistry
 
 __all__ = ["Session", "global_options"]
 
@@ -105,6 +106,29 @@ class Session:
 
         with open_engine(self.data, store_url=self.store_url) as engine:
             yield engine.registry
+
+    @contextmanager
+    def remote(self, *, existing: bool = False) -> "Iterator[RemoteRegistry]":
+        """The registry that the options choose, over HTTP: a data directory is served for as long as it takes.
+
+        One that does not exist is made, unless it has to be there.
+        """
+        from lastgood.sdk.client import RemoteRegistry
+
+        if self.server is not None:
+            with RemoteRegistry(self.server, actor=self.actor) as remote:
+                yield remote
+            return
+        from lastgood.api.private import serving_privately
+        from lastgood.engine.open import init_data_directory
+
+        if not existing:
+            init_data_directory(self.data, store_url=self.store_url)
+        with (
+            serving_privately(self.data, store_url=self.store_url) as url,
+            RemoteRegistry(url, actor=self.actor) as remote,
+        ):
+            yield remote
 
     def caller(self) -> Caller:
         """Who acts, from where."""

@@ -29,10 +29,12 @@ __all__ = [
     "ModelCreated",
     "ModelDeleted",
     "ModelRenamed",
+    "NumbersUsed",
     "PolicySet",
     "RefMoved",
     "StageChanged",
     "TagSet",
+    "TimesKept",
     "VerdictsRecorded",
     "VersionDeleted",
     "VersionRegistered",
@@ -253,6 +255,26 @@ class EnvironmentPaused:
     kind: Literal["environment_paused"] = "environment_paused"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumbersUsed:
+    """Numbers up to `last` were given out before the model came here: they are never used again."""
+
+    model: ModelName
+    last: VersionNumber
+    kind: Literal["numbers_used"] = "numbers_used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesKept:
+    """What was imported keeps the times it had: the model (`version` None) or a version."""
+
+    model: ModelName
+    created_ms: Instant
+    changed_ms: Instant
+    version: VersionNumber | None = None
+    kind: Literal["times_kept"] = "times_kept"
+
+
 Change = (
     ModelCreated
     | ModelRenamed
@@ -271,6 +293,8 @@ Change = (
     | VerdictsRecorded
     | ApprovalGiven
     | EnvironmentPaused
+    | NumbersUsed
+    | TimesKept
 )
 
 CHANGE_TYPES: dict[str, type[Change]] = {
@@ -291,6 +315,8 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "verdicts_recorded": VerdictsRecorded,
     "approval_given": ApprovalGiven,
     "environment_paused": EnvironmentPaused,
+    "numbers_used": NumbersUsed,
+    "times_kept": TimesKept,
 }
 
 

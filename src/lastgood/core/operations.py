@@ -63,6 +63,7 @@ OperationKind = Literal[
     "pause",
     "resume",
     "refuse",
+    "import",
 ]
 
 

@@ -191,7 +191,8 @@ class Artifacts:
         return self._database.write(lambda tx: self.name_file(tx, file))
 
     def name_file(self, tx: Connection, file: StoredFile) -> StoredFile:
-        """`publish` as part of a larger write."""
+        """`publish` as part of a larger write. Raises also Protected, for a path in the frozen tree."""
+        check_writable(file.path)
         if other := store.taken_by_another_kind(tx, file.path):
             raise InvalidInput(
                 f"Invalid path: '{file.path}' cannot be a file beside the file '{other}'"

@@ -1,7 +1,7 @@
 """From a directory to a version: hash, describe, send what is missing, register."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -27,7 +27,7 @@ from lastgood.sdk.scan import (
     open_unchanged,
 )
 
-__all__ = ["Bundle", "Described", "read_bundle", "register_bundle", "register_path"]
+__all__ = ["Bundle", "Described", "read_bundle", "register_bundle", "register_path", "send_missing"]
 
 DIGESTS_PER_QUESTION = 10_000
 
@@ -147,7 +147,7 @@ def register_bundle(
 ) -> Outcome:
     """Send what is missing and register. Raises as `register_path`."""
     described = described or Described()
-    send_missing(registry, bundle)
+    send_missing(registry, (*bundle.files, *bundle.others), blobs=bundle.blobs)
     command = Register(
         model=parse_model_name(model),
         manifest=bundle.manifest,
@@ -159,17 +159,20 @@ def register_bundle(
     return registry.register(command, caller=caller)
 
 
-def send_missing(registry: Registry, bundle: Bundle) -> int:
-    """Send the files that the registry lacks; returns how many. Raises Conflict, StoreFull, ServerUnreachable."""
-    by_digest = {file.digest: file for file in (*bundle.files, *bundle.others)}
-    wanted = [*by_digest, *bundle.blobs]
+def send_missing(
+    registry: Registry, files: Sequence[HashedFile], *, blobs: Mapping[Digest, bytes] | None = None
+) -> int:
+    """Send the files and blobs that the registry lacks; returns how many. Raises Conflict, StoreFull, ServerUnreachable."""
+    by_digest = {file.digest: file for file in files}
+    blobs = blobs or {}
+    wanted = [*by_digest, *blobs]
     sent = 0
     for start in range(0, len(wanted), DIGESTS_PER_QUESTION):
         for digest in registry.missing_objects(wanted[start : start + DIGESTS_PER_QUESTION]):
             if digest in by_digest:
                 _send(registry, by_digest[digest])
             else:
-                registry.put_object(BytesIO(bundle.blobs[digest]), digest=digest)
+                registry.put_object(BytesIO(blobs[digest]), digest=digest)
             sent += 1
     return sent
 

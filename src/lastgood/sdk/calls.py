@@ -11,7 +11,7 @@ from lastgood.core.views import Outcome
 from lastgood.errors import ServerUnreachable
 from lastgood.sdk.transport import Transport
 
-__all__ = ["ACT_TIMEOUT_S", "Calls", "decode", "part"]
+__all__ = ["ACT_TIMEOUT_S", "Calls", "decode", "part", "who"]
 
 T = TypeVar("T")
 
@@ -27,19 +27,20 @@ class Calls:
         return decode(self._http.call("GET", path, params=params), answer)
 
     def _ask(self, path: str, command: object, answer: type[T], caller: Caller | None = None) -> T:
-        headers = _who(caller) if caller is not None else {}
+        headers = who(caller) if caller is not None else {}
         return decode(self._http.call("POST", path, body=command, headers=headers), answer)
 
     def _act(self, path: str, command: object, caller: Caller) -> Outcome:
         key = caller.idempotency_key or uuid.uuid4().hex
-        headers = {"idempotency-key": key, **_who(caller)}
+        headers = {"idempotency-key": key, **who(caller)}
         body = self._http.call(
             "POST", path, body=command, headers=headers, answer_timeout_s=ACT_TIMEOUT_S
         )
         return decode(body, Outcome)
 
 
-def _who(caller: Caller) -> dict[str, str]:
+def who(caller: Caller) -> dict[str, str]:
+    """The headers that say who calls."""
     return {
         "x-lastgood-actor": quote(caller.actor.name),
         "x-lastgood-host": quote(caller.origin.host),

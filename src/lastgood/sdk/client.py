@@ -27,8 +27,9 @@ from lastgood.core.views import (
     WhyView,
 )
 from lastgood.errors import IntegrityFailure
-from lastgood.sdk.calls import ACT_TIMEOUT_S, decode, part
+from lastgood.sdk.calls import ACT_TIMEOUT_S, decode, part, who
 from lastgood.sdk.governing_calls import GoverningCalls
+from lastgood.sdk.importing import RemoteImport
 from lastgood.sdk.time_calls import TimeCalls
 from lastgood.sdk.transport import RETRY_DELAYS_S, Transport, unreachable
 
@@ -76,6 +77,10 @@ class RemoteRegistry(TimeCalls, GoverningCalls):
         """A caller with this client's actor and this machine's name, for the verbs that change something."""
         origin = Origin(host=socket.gethostname(), program=f"lastgood/{__version__}", door="http")
         return Caller(actor=Actor(name=self._actor), origin=origin, idempotency_key=idempotency_key)
+
+    def importing(self, caller: Caller) -> RemoteImport:
+        """What `lastgood import` sends, in the name of that caller."""
+        return RemoteImport(self._http, headers=who(caller))
 
     def close(self) -> None:
         """Close the connections."""

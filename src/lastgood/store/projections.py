@@ -20,10 +20,12 @@ from lastgood.core.changes import (
     ModelCreated,
     ModelDeleted,
     ModelRenamed,
+    NumbersUsed,
     PolicySet,
     RefMoved,
     StageChanged,
     TagSet,
+    TimesKept,
     VersionDeleted,
     VersionRegistered,
 )
@@ -159,23 +161,26 @@ def apply(tx: Connection, operation: Operation) -> None:
     """Apply the changes of one operation, in order."""
     ids: dict[str, int] = {}
     touched: set[int] = set()
+    stale: set[int] = set()  # models whose time of change is to be set
     for change in operation.changes:
         if isinstance(change, ModelCreated):
             _create_model(tx, change, operation)
-        handler = _HANDLERS.get(type(change))
         if change.model == REGISTRY:
-            if handler is not None:
-                handler(tx, OF_THE_REGISTRY, change, operation)
+            _HANDLERS[type(change)](tx, OF_THE_REGISTRY, change, operation)
             continue
         model_id = ids.get(change.model)
         if model_id is None:
             model_id = ids[change.model] = _id_of(tx, change.model)
         touched.add(model_id)
-        if handler is not None:
+        if not isinstance(change, TimesKept):
+            stale.add(model_id)
+        elif change.version is None:
+            stale.discard(model_id)
+        if (handler := _HANDLERS.get(type(change))) is not None:
             handler(tx, model_id, change, operation)
         if isinstance(change, ModelRenamed | ModelDeleted):
             ids.clear()
-    for model_id in sorted(touched):  # of a deleted one there is no row to touch
+    for model_id in sorted(stale):  # of a deleted one there is no row to touch
         _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
     _insert_history.run_many(tx, [(model_id, operation.seq) for model_id in sorted(touched)])
 
@@ -413,6 +418,24 @@ def _set_policy(tx: Connection, _model_id: int, change: PolicySet, operation: Op
     )
 
 
+def _use_numbers(
+    tx: Connection, _model_id: int, change: NumbersUsed, _operation: Operation
+) -> None:
+    _raise_numbering(tx, change.model, change.last)
+
+
+def _keep_times(tx: Connection, model_id: int, change: TimesKept, _operation: Operation) -> None:
+    times = {"created_ms": change.created_ms, "changed_ms": change.changed_ms}
+    if change.version is None:
+        tx.execute(models.update().where(models.c.id == model_id).values(times))
+        return
+    tx.execute(
+        versions.update()
+        .where(versions.c.model_id == model_id, versions.c.version == change.version)
+        .values(times)
+    )
+
+
 _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]] = {
     ModelRenamed: _rename_model,
     ModelDeleted: _delete_model,
@@ -429,4 +452,6 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     PolicySet: _set_policy,
     ApprovalGiven: record_approval,
     EnvironmentPaused: set_pause,
+    NumbersUsed: _use_numbers,
+    TimesKept: _keep_times,
 }

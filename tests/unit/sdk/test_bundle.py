@@ -58,9 +58,9 @@ def test_the_same_model_elsewhere_is_the_same_version(model, registry, tmp_path)
 
 
 def test_only_missing_bytes_are_sent(model, registry):
-    assert send_missing(registry, read_bundle(model)) == 3
+    assert send_missing(registry, read_bundle(model).files) == 3
     (model / "weights.bin").write_bytes(b"v" * 5000)
-    assert send_missing(registry, read_bundle(model)) == 1
+    assert send_missing(registry, read_bundle(model).files) == 1
 
 
 def test_a_file_changed_after_it_was_read_is_not_registered(model, registry):

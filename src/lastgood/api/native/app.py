@@ -10,12 +10,14 @@ from lastgood.api.native.changing import changing_routes
 from lastgood.api.native.explaining import explaining_routes
 from lastgood.api.native.following import following_routes
 from lastgood.api.native.governing import governing_routes
+from lastgood.api.native.importing import importing_routes
 from lastgood.api.native.reading import reading_routes
 from lastgood.api.native.replies import ERROR_RESPONSES, install_error_handlers
 from lastgood.api.native.streaming import streaming_routes
 from lastgood.api.native.taking_back import time_routes
 from lastgood.core.ports import Registry
 from lastgood.engine.bell import Bell
+from lastgood.engine.importing import Importing
 
 __all__ = ["NativeServices", "create_native_app"]
 
@@ -39,6 +41,11 @@ class NativeServices(Protocol):
     @property
     def registry(self) -> Registry:
         """The verbs."""
+        ...
+
+    @property
+    def importing(self) -> Importing:
+        """The verbs of an import."""
         ...
 
     @property
@@ -72,6 +79,7 @@ def create_native_app(services: NativeServices) -> FastAPI:
         governing_routes(registry),
         streaming_routes(registry),
         following_routes(registry, services.kernel.bell),
+        importing_routes(services.importing),
     ):
         routes.include_router(part)
     app.include_router(routes)

@@ -13,7 +13,7 @@ from lastgood.store.dialects import insert
 from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
 from lastgood.store.statement import Row, Statement
 
-__all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history"]
+__all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history", "nan_as_flag"]
 
 _c = metrics.c
 _NAN = float("nan")
@@ -102,7 +102,7 @@ def history(
 
 
 def _row(run_id: str, point: Metric) -> Row:
-    return (run_id, point.key, point.at_ms, point.step, *_nan_as_flag(point.value))
+    return (run_id, point.key, point.at_ms, point.step, *nan_as_flag(point.value))
 
 
 def _latest_of(rows: Sequence[Row]) -> list[Row]:
@@ -119,6 +119,7 @@ def _rank(row: Row) -> Row:
     return step, at_ms, value
 
 
-def _nan_as_flag(value: float) -> tuple[float, bool]:
+def nan_as_flag(value: float) -> tuple[float, bool]:
+    """A value as two columns: the value, and whether it is none."""
     # SQLite makes NULL of NaN, and NULL has no place in a key.
     return (0.0, True) if math.isnan(value) else (value, False)

@@ -126,6 +126,7 @@ def client(tmp_path, store_url):
             catalogue=None,
             webhooks=None,
             sender=None,
+            importing=None,
         )
         yield Client(services)
 

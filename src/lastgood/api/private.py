@@ -1,0 +1,55 @@
+"""A registry served from a thread of a command's own process, for that command alone."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+
+from lastgood.api.app import create_app
+from lastgood.api.process import BACKLOG, DRAIN_TIMEOUT_S, RegistryServer, services_of
+from lastgood.engine.open import open_engine
+
+__all__ = ["serving_privately"]
+
+CONNECTIONS_MAX = 64
+
+
+@contextmanager
+def serving_privately(data: Path, *, store_url: str = "") -> Iterator[str]:
+    """Serve an existing data directory meanwhile; yields the address, on a free loopback port.
+
+    For commands that need a registry's address while they run. It takes no `ServerLock`: it is not the
+    server of the directory, one of which may run beside it.
+
+    Raises:
+        NotFound: there is no data directory. StoreUnavailable: it cannot be used.
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener,
+        open_engine(data, store_url=store_url) as engine,
+    ):
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        loop = runner.get_loop()
+        server = RegistryServer(
+            create_app(services_of(engine)), listener, connections_max=CONNECTIONS_MAX
+        )
+        thread = threading.Thread(
+            target=loop.run_until_complete,
+            args=(server.serve(),),
+            name="lastgood-private-server",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            yield url
+        finally:
+            loop.call_soon_threadsafe(server.stop)
+            thread.join(DRAIN_TIMEOUT_S)
+            if not thread.is_alive():
+                runner.close()
