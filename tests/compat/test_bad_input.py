@@ -106,11 +106,13 @@ def test_names_that_cannot_be_are_refused_at_every_door(http, model, name):
 @pytest.mark.parametrize("ref", REFS.values(), ids=REFS)
 def test_refs_that_cannot_be_are_refused_at_every_door(http, model, ref):
     before = head(http)
-    for method, path, body in (
-        ("POST", "/registered-models/alias", {"name": model, "alias": ref, "version": "1"}),
-        ("DELETE", "/registered-models/alias", {"name": model, "alias": ref}),
-    ):
-        refused(http.request(method, MLFLOW + path, json=body))
+    alias = {"name": model, "alias": ref}
+    refused(http.post(MLFLOW + "/registered-models/alias", json={**alias, "version": "1"}))
+    gone = http.request("DELETE", MLFLOW + "/registered-models/alias", json=alias)
+    if ref in {"v3", "latest"}:  # as with MLflow: nobody can have set it, so it is gone already
+        assert (gone.status_code, gone.json()) == (200, {})
+    else:
+        refused(gone)
     refused(http.post("/api/v1/promote", json={"reference": f"{model}/1", "to": ref}))
     refused(http.post("/api/v1/promote", json={"reference": f"{model}@{ref}", "to": "staging"}))
     refused(http.post("/api/v1/rollback", json={"model": model, "environment": ref}))

@@ -107,8 +107,8 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
     new, source = prepared.new, prepared.source
     model = model_of(tx, new.model)
     number = next_number(tx, model.name)
-    if source.logged_model_id:
-        note_version(tx, source.logged_model_id, model.name, number)
+    if new.claim.logged_model_id:  # as MLflow: not for copies of a version that came from one
+        note_version(tx, new.claim.logged_model_id, model.name, number)
     registered = VersionRegistered(
         model=model.name,
         version=number,

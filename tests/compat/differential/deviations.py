@@ -168,6 +168,7 @@ def _kinder_filter(pair: Any) -> bool:
         words in said
         for words in (
             "Invalid entity type: 'metric'",
+            "Expected a quoted string value for",
             "Invalid value for numeric attribute",
             "attributes support comparison with a list",
             "Invalid clause(s) in filter string: tags",
