@@ -107,8 +107,9 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
     new, source = prepared.new, prepared.source
     model = model_of(tx, new.model)
     number = next_number(tx, model.name)
-    if new.claim.logged_model_id:  # as MLflow: not for copies of a version that came from one
-        note_version(tx, new.claim.logged_model_id, model.name, number)
+    # As with MLflow, a logged model does not hear of copies of a version that came from it.
+    if source.logged_model_id and (source.version is None or new.claim.logged_model_id):
+        note_version(tx, source.logged_model_id, model.name, number)
     registered = VersionRegistered(
         model=model.name,
         version=number,

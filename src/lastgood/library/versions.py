@@ -114,13 +114,16 @@ def log_model(
     with ExitStack() as stack:
         here = stack.enter_context(open_registry(registry))
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lastgood-"))) / "model"
-        wanted = load_test and input_example is not None
-        # Its process imports while the model is saved.
-        test = stack.enter_context(LoadTest(path, ahead=True)) if wanted else None
+        chosen = flavor or flavor_of(model)
+        test = None
+        if load_test and input_example is not None:
+            # Its process imports while the model is saved.
+            needs = (f"mlflow.{chosen}", type(model).__module__)
+            test = stack.enter_context(LoadTest(path, ahead=needs))
         save(
             model,
             path,
-            flavor=flavor or flavor_of(model),
+            flavor=chosen,
             input_example=input_example,
             signature=signature,
             requirements=requirements,

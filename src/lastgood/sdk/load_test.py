@@ -1,5 +1,7 @@
 """The load test: before a model is registered it is loaded and answers its input example, elsewhere."""
 
+import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ ABSOLUTE_TOLERANCE = 1e-9
 GOLDEN_SIZE_MAX = 16 * 2**20
 GOLDEN_SCHEMA = 1
 PYFUNC = "python_function"
+_LOADER = re.compile(rb"^\s*loader_module: (mlflow\.[a-z_]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +38,16 @@ class LoadTest:
 
     Args:
         path: The model directory; nothing is started for one that says it cannot be tested.
-        ahead: The directory is still to be written, and will be one that can be tested.
+        ahead: The modules that the model needs, if the directory is still to be written and will be one
+            that can be tested.
     """
 
-    def __init__(self, path: Path, *, ahead: bool = False) -> None:
+    def __init__(self, path: Path, *, ahead: Sequence[str] | None = None) -> None:
         self._path = path
         self._stack = ExitStack()
-        possible = (ahead or _testable(path / "MLmodel")) and mlflow_is_here()
-        self._trial = self._stack.enter_context(Trial()) if possible else None
+        modules = _modules(path / "MLmodel") if ahead is None else ahead
+        possible = modules is not None and mlflow_is_here()
+        self._trial = self._stack.enter_context(Trial(modules=modules or ())) if possible else None
 
     def __enter__(self) -> Self:
         return self
@@ -77,13 +82,19 @@ class LoadTest:
         return _passed(manifest, report)
 
 
-def _testable(mlmodel: Path) -> bool:
-    """A first guess, before the file is read properly: not worth a process otherwise."""
+def _modules(mlmodel: Path) -> Sequence[str] | None:
+    """What the model will probably import, before the file is read properly; None: not worth a process."""
     try:
         text = mlmodel.read_bytes()
     except OSError:
-        return False
-    return PYFUNC.encode() in text and b"saved_input_example_info:" in text
+        return None
+    if PYFUNC.encode() not in text or b"saved_input_example_info:" not in text:
+        return None
+    loader = _LOADER.search(text)
+    if loader is None:
+        return ()
+    module = loader[1].decode()
+    return module, module.rpartition(".")[2]  # mlflow.sklearn, and sklearn
 
 
 def left_out() -> Tested:

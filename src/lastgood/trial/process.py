@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +65,23 @@ class Trial:
 
     Args:
         python: The interpreter; by default this one.
+        modules: What to import besides mlflow while there is no order yet.
         timeout_s: How long loading and answering may take together.
     """
 
-    def __init__(self, *, python: str = sys.executable, timeout_s: float = TRIAL_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        *,
+        python: str = sys.executable,
+        modules: Sequence[str] = (),
+        timeout_s: float = TRIAL_TIMEOUT_S,
+    ) -> None:
         self._timeout_s = timeout_s
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         read_end, write_end = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [python, "-W", "ignore", str(WORKER), str(write_end)],
+                [python, "-W", "ignore", str(WORKER), str(write_end), *modules],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,

@@ -1,12 +1,14 @@
 """The process that is thrown away: loads one model, answers one input some times, reports, ends.
 
 Runs as a script in the interpreter that is asked for, so it imports the standard library and mlflow;
-never lastgood. The order comes as one line of JSON on standard input, the report goes to the file
-descriptor that the first argument names: whatever the model prints cannot pass for a report.
+never lastgood. Importing is most of its time, so it comes first, while whoever started it is still
+getting the model ready. The order then comes as one line of JSON on standard input, the report goes
+to the file descriptor that the first argument names: whatever the model prints cannot pass for a report.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -15,6 +17,7 @@ import resource
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +82,22 @@ def attempt(order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def import_ahead(modules: list[str]) -> None:
+    """Import what loading will need. Only time is gained: what fails here fails again, with its reason."""
+    for module in ("mlflow.pyfunc", *modules):
+        with suppress(Exception):
+            importlib.import_module(module)
+
+
 def main(arguments: list[str]) -> None:
-    """Wait for the order, carry it out, report to the descriptor `arguments[0]`, end."""
+    """Import, wait for the order, carry it out, report to the descriptor `arguments[0]`, end.
+
+    Further arguments name modules that the model will probably need.
+    """
     report = os.fdopen(int(arguments[0]), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
+        import_ahead(arguments[1:])
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
