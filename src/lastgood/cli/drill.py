@@ -13,7 +13,7 @@ from lastgood.cli.words import number
 from lastgood.core.ids import RefName, parse_model_name
 from lastgood.core.references import DEFAULT_ENVIRONMENT, ByRef, parse_reference
 from lastgood.core.views import LiveView
-from lastgood.errors import InvalidReference
+from lastgood.errors import InvalidInput, InvalidReference
 
 __all__ = ["doctor", "drill"]
 
@@ -27,6 +27,13 @@ _Python = Annotated[
         help="The interpreter that loads the model, as for serve; by default the one that runs lastgood.",
     ),
 ]
+_Build = Annotated[
+    bool,
+    typer.Option(
+        "--build",
+        help="Build the environment recorded with the version (by uv, once) and load the model in that.",
+    ),
+]
 
 
 def drill(
@@ -35,17 +42,19 @@ def drill(
         str, typer.Argument(metavar="MODEL@ENV", help="The place, for example churn@production.")
     ],
     python: _Python = None,
+    build: _Build = False,
 ) -> int:
-    """Rehearse the rollback of an environment without switching: the plan, every byte, does it load, does it answer.
+    """Rehearse the rollback of an environment without switching: plan, callers' inputs, packages, bytes, load, answers.
 
     The model is loaded in a process that is thrown away. Exit code 1 if a rollback would not work.
     """
     session = Session.of(context)
+    interpreter = _interpreter(python, build=build)
     parsed = parse_reference(place, now=session.now)
     if not isinstance(parsed, ByRef) or parsed.back or parsed.at is not None:
         raise InvalidReference(f"'{place}' is no place", hint="a place is churn@production")
     with session.registry() as registry:
-        found = rehearse(registry, parsed.model, parsed.ref, python=python or sys.executable)
+        found = rehearse(registry, parsed.model, parsed.ref, python=interpreter, build=build)
     if session.as_json:
         session.out.json(_value(found))
     else:
@@ -65,16 +74,18 @@ def doctor(
         ),
     ] = False,
     python: _Python = None,
+    build: _Build = False,
 ) -> int:
     """Rehearse the rollback of every environment with a live version: rollback ready, yes or no, and why not.
 
     Environments are production and every ref that a gateway follows. Exit code 1 if any is not ready.
     """
     session = Session.of(context)
+    interpreter = _interpreter(python, build=build)
     with session.registry() as registry:
         views = registry.live(None if model is None else parse_model_name(model))
         found = [
-            rehearse(registry, view.model, view.ref, python=python or sys.executable)
+            rehearse(registry, view.model, view.ref, python=interpreter, build=build)
             for view in views
             if view.version is not None and (everywhere or _is_environment(view))
         ]
@@ -86,6 +97,14 @@ def doctor(
     else:
         _table(found, out)
     return 0 if all(one.ready for one in found) else NOT_READY
+
+
+def _interpreter(python: str | None, *, build: bool) -> str:
+    if python is not None and build:
+        raise InvalidInput(
+            "--python names an interpreter, --build makes one", hint="give one of them"
+        )
+    return python or sys.executable
 
 
 def _is_environment(view: LiveView) -> bool:

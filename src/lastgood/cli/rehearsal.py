@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from lastgood.cli.rehearsal_environment import Prepared, prepare
 from lastgood.core.commands import Rollback
+from lastgood.core.comparison import first_different_answer
 from lastgood.core.evidence import LOAD_TEST
 from lastgood.core.ids import ModelName, RefName, VersionNumber
 from lastgood.core.ports import Registry
 from lastgood.core.views import VersionView
 from lastgood.errors import IntegrityFailure, LastgoodError, Refused
+from lastgood.policy.signatures import inputs_accepted
 from lastgood.serve.bundle import BundleCache
-from lastgood.trial import Trial, TrialOrder, TrialReport, mlflow_is_here
+from lastgood.trial import Trial, TrialOrder, TrialReport
 
 __all__ = ["Rehearsal", "Step", "rehearse"]
 
 T = TypeVar("T")
+Outcome = Literal["pass", "fail", "unknown"]
 PYFUNC = "python_function"
 GOLDEN_SIZE_MAX = 64 * 2**20
 
@@ -31,7 +35,7 @@ class Step:
     """One thing that a rollback needs."""
 
     name: str
-    outcome: Literal["pass", "fail", "unknown"]
+    outcome: Outcome
     detail: str
     seconds: float
 
@@ -54,7 +58,7 @@ class Rehearsal:
     @property
     def reason(self) -> str:
         """What stands in the way; empty if nothing does."""
-        return next((step.detail for step in self.steps if step.outcome == "fail"), "")
+        return "; ".join(step.detail for step in self.steps if step.outcome == "fail")
 
     def step(self, name: str, act: Callable[[], T], tell: Callable[[T], str]) -> T | None:
         """Carry a step out and note how it went; None if it failed."""
@@ -67,16 +71,14 @@ class Rehearsal:
         self.note(name, "pass", tell(result), started)
         return result
 
-    def note(
-        self, name: str, outcome: Literal["pass", "fail", "unknown"], detail: str, started: float
-    ) -> None:
+    def note(self, name: str, outcome: Outcome, detail: str, started: float) -> None:
         """Note a step that began at `started`."""
         seconds = round(time.perf_counter() - started, 3)
         self.steps.append(Step(name=name, outcome=outcome, detail=detail, seconds=seconds))
 
 
 def rehearse(
-    registry: Registry, model: ModelName, environment: RefName, *, python: str
+    registry: Registry, model: ModelName, environment: RefName, *, python: str, build: bool = False
 ) -> Rehearsal:
     """Rehearse the rollback of an environment; nothing is switched and nothing recorded.
 
@@ -85,6 +87,10 @@ def rehearse(
         model: The model.
         environment: Where it is live.
         python: The interpreter that loads the model, in a process that is thrown away.
+        build: Build the environment that was recorded with the version, and load the model in that.
+
+    Raises:
+        InvalidInput: `python` cannot be started. NotSupported: there is no uv to build with.
     """
     found = Rehearsal(model=model, environment=environment)
     command = Rollback(model=model, environment=environment)
@@ -97,26 +103,57 @@ def rehearse(
         return found
     found.live, found.target = plan.before, plan.after
     view = registry.show(f"{model}/{plan.after}")
+    _callers(found, registry, view)
+    prepared = _environment(found, view, python=python, build=build)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        # It imports while the files come.
-        trial = stack.enter_context(Trial(python=python)) if _loads(view) else None
+        loads = _is_pyfunc(view) and prepared.mlflow
+        # Its process starts while the files come.
+        trial = stack.enter_context(Trial(python=prepared.python)) if loads else None
         files = found.step(
             "bytes",
             lambda: _fetch(registry, view, Path(folder)),
             lambda _: f"{len(_entries(view))} files, every digest right",
         )
-        if files is not None:
+        if files is not None and prepared.python:
             _try(found, registry, view, files, trial)
     return found
+
+
+def _callers(found: Rehearsal, registry: Registry, view: VersionView) -> None:
+    """Whoever calls the live version sends what fits its signature: does the target take that?"""
+    started = time.perf_counter()
+    if found.live is None:
+        nothing = "nothing is live now, so what its callers send is not known"
+        found.note("signature", "unknown", nothing, started)
+        return
+    try:
+        live = registry.show(f"{found.model}/{found.live}")
+    except LastgoodError as error:  # what is live is damaged: the more is a rollback needed
+        found.note("signature", "unknown", error.message, started)
+        return
+    outcome, words = inputs_accepted(
+        *(one.manifest.signature if one.manifest is not None else "" for one in (view, live)),
+        name=f"{found.model}/{found.target}",
+        live_name=f"{found.model}/{found.live}",
+    )
+    found.note("signature", outcome, words, started)
+
+
+def _environment(found: Rehearsal, view: VersionView, *, python: str, build: bool) -> Prepared:
+    assert view.manifest is not None  # no rollback returns to an external version
+    started = time.perf_counter()
+    prepared = prepare(view.manifest.environment, python=python, build=build)
+    found.note("environment", prepared.outcome, prepared.detail, started)
+    return prepared
 
 
 def _entries(view: VersionView) -> tuple[object, ...]:
     return view.manifest.files if view.manifest is not None else ()
 
 
-def _loads(view: VersionView) -> bool:
-    return view.manifest is not None and PYFUNC in view.manifest.flavors and mlflow_is_here()
+def _is_pyfunc(view: VersionView) -> bool:
+    return view.manifest is not None and PYFUNC in view.manifest.flavors
 
 
 def _fetch(registry: Registry, view: VersionView, folder: Path) -> Path:
@@ -130,8 +167,8 @@ def _try(
     started = time.perf_counter()
     if trial is None or view.manifest is None:
         why = (
-            "mlflow is not installed here"
-            if not mlflow_is_here()
+            "the interpreter has no mlflow to load it with"
+            if _is_pyfunc(view)
             else "it is not a model that mlflow.pyfunc can load"
         )
         found.note("loads", "unknown", why, started)
@@ -170,7 +207,10 @@ def _compare(body: bytes, report: TrialReport) -> None:
     tolerance = golden.get("tolerance", {})
     relative, absolute = tolerance.get("relative", 0.0), tolerance.get("absolute", 0.0)
     if not _same(golden["answers"], report.answers, relative, absolute):
-        raise Refused("It answers its input example otherwise than when it was registered")
+        where = first_different_answer(golden["answers"], report.answers, absolute)
+        raise Refused(
+            f"It answers its input example otherwise than when it was registered: {where}"
+        )
 
 
 def _same(expected: Any, found: Any, relative: float, absolute: float) -> bool:

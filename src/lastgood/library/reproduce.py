@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import signal
-import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -24,10 +22,11 @@ from lastgood.core.ports import Registry
 from lastgood.core.views import VersionView
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.errors import Refused, Unverified
-from lastgood.sdk.checkout import CODE, write_bundle
+from lastgood.sdk.checkout import CODE, write_bundle, write_model
 from lastgood.sdk.environments import Interpreter, recorded_interpreter, this_interpreter
 from lastgood.sdk.installed import SETTING_VARIABLES, platform_name
 from lastgood.sdk.load_test import PYFUNC
+from lastgood.sdk.running import run_apart
 from lastgood.sdk.scan import find_files, hash_file
 from lastgood.trial import Trial, TrialOrder, mlflow_is_here
 
@@ -191,29 +190,21 @@ def _run(manifest: Manifest, place: Path, interpreter: Interpreter, timeout_s: f
     }
     if paths:
         environment["PYTHONPATH"] = os.pathsep.join(paths)
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
+    try:
+        ended = run_apart(
             [interpreter.python, str(script), *manifest.code.arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            timeout_s=timeout_s,
+            folder=folder,
+            environment=environment,
         )
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return f"the script took longer than {timeout_s:g} s"
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code == 0:
-            return ""
-        output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_SHOWN_MAX))
-        said = output.read().decode("utf-8", "replace").strip()
-    return f"the script ended with exit code {code}: {said}"
+    except OSError as error:
+        return f"the script cannot be started: {error.strerror}"
+    if ended.code is None:
+        return f"the script took longer than {timeout_s:g} s"
+    if ended.code == 0:
+        return ""
+    said = ended.said[-OUTPUT_SHOWN_MAX:]
+    return f"the script ended with exit code {ended.code}: {said}"
 
 
 def _registered(place: Path, model: str) -> _Made | None:
@@ -225,15 +216,10 @@ def _registered(place: Path, model: str) -> _Made | None:
                 continue
             manifest = engine.registry.show(f"{found.model}/{found.latest}").manifest
             if manifest is not None:
-                write_bundle(engine.registry, manifest, _fresh(place / "remade"), repository=place)
+                write_model(engine.registry, manifest, place / "remade")
                 files = {e.path: place / "remade" / "model" / e.path for e in manifest.files}
                 return _Made(files, dict(manifest.metrics))
     return None
-
-
-def _fresh(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _written(manifest: Manifest, place: Path, before_ns: int) -> _Made | None:

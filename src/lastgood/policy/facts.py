@@ -10,8 +10,8 @@ from lastgood.core.gates import (
     gate_name,
 )
 from lastgood.core.verdicts import Verdict
-from lastgood.policy.evidence import Evidence
-from lastgood.policy.signatures import refused_inputs
+from lastgood.policy.evidence import Evidence, VersionFacts
+from lastgood.policy.signatures import inputs_accepted
 
 __all__ = ["baked", "came_through", "command", "command_evidence", "recorded", "signature", "tags"]
 
@@ -77,29 +77,21 @@ def signature(spec: SignatureSpec, evidence: Evidence) -> Verdict:
         nothing = f"nothing is live in {evidence.environment}: nobody calls it yet"
         outcome = "unknown" if evidence.first_strict else "pass"
         return Verdict(gate=name, outcome=outcome, message=nothing)  # type: ignore[arg-type]  # both are outcomes
-    for facts in (evidence.candidate, live):
-        if facts.manifest is None or not facts.manifest.signature:
-            return Verdict(
-                gate=name,
-                outcome="unknown",
-                message=f"{facts.name} has no signature",
-                next_step="log the model with a signature or an input example",
-            )
-    assert evidence.candidate.manifest is not None
-    assert live.manifest is not None
-    refused = refused_inputs(evidence.candidate.manifest.signature, live.manifest.signature)
-    if refused is None:
-        return Verdict(gate=name, outcome="unknown", message="a signature cannot be read")
-    if refused:
-        return Verdict(
-            gate=name,
-            outcome="fail",
-            message=f"callers of {live.name} would be refused: {'; '.join(refused)}",
-            next_step="keep the inputs compatible, or move the callers first",
-        )
-    return Verdict(
-        gate=name, outcome="pass", message=f"the inputs of {live.name} are still accepted"
+    found, message = inputs_accepted(
+        _stated(evidence.candidate),
+        _stated(live),
+        name=evidence.candidate.name,
+        live_name=live.name,
     )
+    next_step = {
+        "unknown": "log the model with a signature or an input example",
+        "fail": "keep the inputs compatible, or move the callers first",
+    }
+    return Verdict(gate=name, outcome=found, message=message, next_step=next_step.get(found, ""))
+
+
+def _stated(facts: VersionFacts) -> str:
+    return facts.manifest.signature if facts.manifest is not None else ""
 
 
 def came_through(spec: CameThroughSpec, evidence: Evidence) -> Verdict:

@@ -1,9 +1,9 @@
 """Do callers of one signature get answers from another? MLflow's rules for columns and tensors."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["refused_inputs"]
+__all__ = ["inputs_accepted", "refused_inputs"]
 
 _WIDER = {
     "integer": {"long", "double"},
@@ -12,6 +12,28 @@ _WIDER = {
     "double": set(),
 }
 """What a model that declares the wider type accepts: MLflow converts without loss."""
+
+
+def inputs_accepted(
+    candidate: str, live: str, *, name: str, live_name: str
+) -> tuple[Literal["pass", "fail", "unknown"], str]:
+    """Would callers of the live version still be answered by the candidate? And why, in words.
+
+    Args:
+        candidate: The candidate's signature; empty if it has none.
+        live: That of the live version.
+        name: What the candidate is called in the words.
+        live_name: What the live version is called.
+    """
+    for who, signature in ((name, candidate), (live_name, live)):
+        if not signature:
+            return "unknown", f"{who} has no signature"
+    refused = refused_inputs(candidate, live)
+    if refused is None:
+        return "unknown", "a signature cannot be read"
+    if refused:
+        return "fail", f"callers of {live_name} would be refused: {'; '.join(refused)}"
+    return "pass", f"the inputs of {live_name} are still accepted"
 
 
 def refused_inputs(candidate: str, live: str) -> list[str] | None:

@@ -4,6 +4,7 @@ A model is code. It runs here, in a process group of its own with a time limit, 
 and never in the process that asks.
 """
 
+from lastgood.trial.interpreter import Installed, look_into
 from lastgood.trial.process import Trial, TrialOrder, TrialReport, mlflow_is_here
 
-__all__ = ["Trial", "TrialOrder", "TrialReport", "mlflow_is_here"]
+__all__ = ["Installed", "Trial", "TrialOrder", "TrialReport", "look_into", "mlflow_is_here"]
