@@ -4,7 +4,8 @@
 
 The same scikit-learn pipeline with the same input example, from fresh processes in turns, each against its own
 server. The time is of the one call, the imports of mlflow and scikit-learn before it do not count; lastgood's
-includes the capture of code, data and environment and the load test in a process of its own.
+includes the capture of code, data and environment and the load test in a process of its own. In a run that process
+imports mlflow while the training goes on; here the training is a sleep, so it has a core for itself.
 Results go to benchmarks/results/register.json and register.md.
 """
 
@@ -22,16 +23,19 @@ from pathlib import Path
 from vs_mlflow import RESULTS, free_port, lastgood_command, mlflow_command, running
 
 CHILD_TIMEOUT_S = 600.0
+TRAINING_S = 8.0
 CALLS = {
     "mlflow": "MLflow `log_model(registered_model_name=…)`",
     "lastgood": "`lastgood.log_model(…)`, with capture and load test",
-    "lastgood, no load test": "the same with `load_test=False`",
-    "capture": "of which the capture alone, again in the same process",
+    "in a run": f"`run.log_model(…)` after {TRAINING_S:g} s of training in `lastgood.run()`, with capture and load test",
+    "in a run, cloudpickle": 'the same with `serialization_format="cloudpickle"`',
+    "no load test": "`lastgood.log_model(…)` with `load_test=False`",
+    "capture": "the capture alone, again in the same process",
 }
 CHILD = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
-kind, url = sys.argv[1:]
+kind, url, training_s = sys.argv[1:]
 import mlflow.sklearn
 import numpy as np, pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -55,11 +59,19 @@ else:
     from pathlib import Path
     from lastgood.core.manifest import Environment
     from lastgood.sdk.capture import Surroundings, capture
-    began = time.perf_counter()
-    lastgood.log_model(
-        model, "churn", input_example=rows[:5], registry=url, load_test=kind == "lastgood"
-    )
-    found[kind] = time.perf_counter() - began
+    given = {"input_example": rows[:5], "load_test": kind != "no load test"}
+    if kind == "in a run, cloudpickle":
+        given["save_options"] = {"serialization_format": "cloudpickle"}
+    if kind.startswith("in a run"):
+        with lastgood.run(registry=url) as run:
+            time.sleep(float(training_s))
+            began = time.perf_counter()
+            run.log_model(model, "churn", **given)
+            found[kind] = time.perf_counter() - began
+    else:
+        began = time.perf_counter()
+        lastgood.log_model(model, "churn", registry=url, **given)
+        found[kind] = time.perf_counter() - began
     began = time.perf_counter()
     capture(Path("."), Surroundings(), declared=Environment())
     found["capture"] = time.perf_counter() - began
@@ -73,7 +85,7 @@ def measure(kind: str, url: str) -> dict[str, float]:
         k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "LASTGOOD_"))
     }
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, kind, url],
+        [sys.executable, "-c", CHILD, kind, url, str(TRAINING_S)],
         env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         timeout=CHILD_TIMEOUT_S,
@@ -118,7 +130,7 @@ def main() -> None:
             running("lastgood", ours, ports[1], folder) as other,
         ):
             for _ in range(options.rounds):
-                for kind in ("mlflow", "lastgood", "lastgood, no load test"):
+                for kind in list(CALLS)[:-1]:
                     port = one.port if kind == "mlflow" else other.port
                     for name, took in measure(kind, f"http://127.0.0.1:{port}").items():
                         seconds.setdefault(name, []).append(took)

@@ -8,14 +8,14 @@ the flavor are enough here, and whoever knows better says so.
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lastgood.errors import InvalidInput, NotSupported
 from lastgood.sdk.installed import environment_now
 
-__all__ = ["flavor_of", "save"]
+__all__ = ["flavor_of", "modules_ahead", "save"]
 
 _MODULES = {
     "torch": "pytorch",
@@ -23,6 +23,8 @@ _MODULES = {
     "sentence_transformers": "sentence_transformers",
 }
 """Flavors that are not named like the library."""
+_COMMON = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "keras")
+PARTS_MAX = 64
 _WITH_MOST_MODELS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scipy": "scipy"}
 """Modules whose version matters to whatever uses them, and their packages."""
 
@@ -54,11 +56,13 @@ def save(
     input_example: Any,
     signature: Any,
     requirements: Sequence[str] | None,
+    options: Mapping[str, Any],
 ) -> None:
     """Write the model directory.
 
     Raises:
         NotSupported: mlflow or the flavor's library is missing.
+        InvalidInput: an option is one that is given otherwise.
         Whatever mlflow raises about the model itself.
     """
     try:
@@ -74,10 +78,32 @@ def save(
         if requirements is not None
         else _requirements(module),
     }
+    if twice := sorted(options.keys() & given.keys()):
+        raise InvalidInput(f"save_options may not hold {', '.join(twice)}: give it as an argument")
     if flavor == "pyfunc":
-        module.save_model(path=str(path), python_model=model, **given)
+        module.save_model(path=str(path), python_model=model, **given, **options)
     else:
-        module.save_model(model, str(path), **given)
+        module.save_model(model, str(path), **given, **options)
+
+
+def modules_ahead() -> tuple[str, ...]:
+    """What a model that is made in this process will probably need to be loaded elsewhere.
+
+    Judged by the libraries that are imported here so far; none of those with most models: nothing.
+    """
+    found = []
+    for library in _COMMON:
+        if library in sys.modules:
+            parts = sorted(
+                m for m in sys.modules if m.startswith(library + ".") and m.count(".") == 1
+            )
+            public = [m for m in parts if not m.partition(".")[2].startswith("_")]
+            found += [f"mlflow.{_MODULES.get(library, library)}", library, *public[:PARTS_MAX]]
+    if "sklearn" in sys.modules:
+        found.append(
+            "skops.io"
+        )  # MLflow's format for its models, which imports all of scikit-learn
+    return tuple(found)
 
 
 def _has_flavor(name: str) -> bool:

@@ -1,12 +1,14 @@
 """A run: what is said once and becomes part of every version that is registered in it."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from lastgood.core.views import Outcome
+from lastgood.library.flavors import modules_ahead
 from lastgood.library.versions import PathLike, log_model, register
+from lastgood.trial import Trial, mlflow_is_here
 
 __all__ = ["Run", "run"]
 
@@ -14,7 +16,10 @@ __all__ = ["Run", "run"]
 class Run:
     """Collects parameters, metrics and data; made by `lastgood.run`. Nothing is sent before a version is made."""
 
-    def __init__(self, *, tags: Mapping[str, str], registry: PathLike | None) -> None:
+    def __init__(
+        self, *, tags: Mapping[str, str], registry: PathLike | None, trial: Trial | None
+    ) -> None:
+        self._trial = trial
         self._registry = registry
         self._tags = dict(tags)
         self._params: dict[str, object] = {}
@@ -50,7 +55,13 @@ class Run:
 
     def log_model(self, model: object, name: str, **more: Any) -> Outcome:
         """As `lastgood.log_model`, with all that was logged."""
-        return self._keep(log_model(model, name, registry=self._registry, **self._said(more)))
+        trial, self._trial = self._trial, None
+        try:
+            made = log_model(model, name, registry=self._registry, trial=trial, **self._said(more))
+        finally:
+            if trial is not None:
+                trial.close()
+        return self._keep(made)
 
     def register(self, path: PathLike, name: str, **more: Any) -> Outcome:
         """As `lastgood.register`, with all that was logged."""
@@ -74,7 +85,10 @@ class Run:
 
 @contextmanager
 def run(
-    *, tags: Mapping[str, str] | None = None, registry: PathLike | None = None
+    *,
+    tags: Mapping[str, str] | None = None,
+    load_test: bool = True,
+    registry: PathLike | None = None,
 ) -> Iterator[Run]:
     """Collect what belongs to a training, for the versions that are registered in it.
 
@@ -83,6 +97,12 @@ def run(
 
     Args:
         tags: For every version of the run.
+        load_test: Whether a process for the load test of the first model may import mlflow and the model's
+            library while the training goes on. It is started if such a library is imported already, and takes
+            some seconds of one core, and some hundred MiB until the model is registered.
         registry: A URL or a data directory; see `open_registry`.
     """
-    yield Run(tags=tags or {}, registry=registry)
+    modules = modules_ahead() if load_test and mlflow_is_here() else ()
+    with ExitStack() as stack:
+        trial = stack.enter_context(Trial(modules=modules)) if modules else None
+        yield Run(tags=tags or {}, registry=registry, trial=trial)

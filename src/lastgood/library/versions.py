@@ -14,6 +14,7 @@ from lastgood.library.place import open_registry
 from lastgood.sdk.bundle import Described, register_path
 from lastgood.sdk.capture import this_program
 from lastgood.sdk.load_test import LoadTest
+from lastgood.trial import Trial, mlflow_is_here
 
 __all__ = ["PathLike", "described", "log_model", "register"]
 
@@ -86,7 +87,9 @@ def log_model(
     signature: Any = None,
     flavor: str | None = None,
     requirements: Sequence[str] | None = None,
+    save_options: Mapping[str, Any] | None = None,
     load_test: bool = True,
+    trial: Trial | None = None,
     registry: PathLike | None = None,
     **said: Any,
 ) -> Outcome:
@@ -99,7 +102,9 @@ def log_model(
         signature: MLflow's; without it, it is inferred from `input_example`.
         flavor: The name of MLflow's flavor; by default by the class of the model.
         requirements: Requirement lines; by default the flavor's own packages, pinned as installed.
+        save_options: What the flavor's `save_model` is told besides, as `{"serialization_format": "cloudpickle"}`.
         load_test: Whether the saved model has to load and answer `input_example` first.
+        trial: A process that waits already for the load test, as `Run` has one; it is used up.
         registry: A URL or a data directory; see `open_registry`.
         **said: What `register` takes: `description`, `params`, `metrics`, `tags`, `data`, ...
 
@@ -116,10 +121,10 @@ def log_model(
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lastgood-"))) / "model"
         chosen = flavor or flavor_of(model)
         test = None
-        if load_test and input_example is not None:
+        if load_test and input_example is not None and mlflow_is_here():
             # Its process imports while the model is saved.
-            needs = (f"mlflow.{chosen}", type(model).__module__)
-            test = stack.enter_context(LoadTest(path, ahead=needs))
+            waiting = trial or Trial(modules=(f"mlflow.{chosen}", type(model).__module__))
+            test = stack.enter_context(LoadTest(path, trial=waiting))
         save(
             model,
             path,
@@ -127,6 +132,7 @@ def log_model(
             input_example=input_example,
             signature=signature,
             requirements=requirements,
+            options=save_options or {},
         )
         return register_path(
             here.registry, path, model=name, caller=here.caller, described=facts, test=test

@@ -38,16 +38,16 @@ class LoadTest:
 
     Args:
         path: The model directory; nothing is started for one that says it cannot be tested.
-        ahead: The modules that the model needs, if the directory is still to be written and will be one
-            that can be tested.
+        trial: A process that waits already, for a directory that is still to be written; it ends with the test.
     """
 
-    def __init__(self, path: Path, *, ahead: Sequence[str] | None = None) -> None:
+    def __init__(self, path: Path, *, trial: Trial | None = None) -> None:
         self._path = path
         self._stack = ExitStack()
-        modules = _modules(path / "MLmodel") if ahead is None else ahead
-        possible = modules is not None and mlflow_is_here()
-        self._trial = self._stack.enter_context(Trial(modules=modules or ())) if possible else None
+        if trial is None and mlflow_is_here():
+            modules = _modules(path / "MLmodel")
+            trial = Trial(modules=modules) if modules is not None else None
+        self._trial = self._stack.enter_context(trial) if trial is not None else None
 
     def __enter__(self) -> Self:
         return self

@@ -101,7 +101,8 @@ class Scorer:
         self._is_unified = is_unified_llm_input
         self._encoder = NumpyEncoder
         self._jsonable = _get_jsonable_obj
-        self.model = mlflow.pyfunc.load_model(path)
+        # Its own comparison of packages takes about a second; the gateway has made one already.
+        self.model = mlflow.pyfunc.load_model(path, suppress_warnings=True)
         self._schema = self.model.metadata.get_input_schema()
 
     def answer(self, mime: str, body: bytes) -> tuple[dict[str, Any], bytes]:

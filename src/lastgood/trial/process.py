@@ -120,7 +120,9 @@ class Trial:
         return msgspec.convert(said, TrialReport)
 
     def close(self) -> None:
-        """End the process and whatever it started."""
+        """End the process and whatever it started. May be called again."""
+        if self._errors.closed:
+            return  # the process id may be somebody else's by now
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

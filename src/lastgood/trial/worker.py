@@ -62,7 +62,8 @@ def attempt(order: dict[str, Any]) -> dict[str, Any]:
     import mlflow.pyfunc
 
     started = time.perf_counter()
-    model = mlflow.pyfunc.load_model(order["path"])
+    # Its warnings compare all packages, which takes longer than the rest, and nobody would read them here.
+    model = mlflow.pyfunc.load_model(order["path"], suppress_warnings=True)
     loaded = time.perf_counter()
     data, params = read_input(model, order) if order["times"] else (None, None)
     answers, took_ms = [], []

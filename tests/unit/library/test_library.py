@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 
 import lastgood
@@ -85,3 +87,36 @@ def test_a_scikit_learn_model_is_saved_tested_and_registered(place):
     pins = {line.partition("==")[0] for line in view.manifest.environment.packages}
     assert {"scikit-learn", "mlflow", "numpy"} <= pins
     assert "load_test" not in {one.item for one in view.missing}
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow and scikit-learn, about each other
+def test_a_run_has_a_process_for_the_load_test_waiting_and_ends_it(place):
+    pytest.importorskip("mlflow")
+    linear = pytest.importorskip("sklearn.linear_model")
+    import numpy as np
+
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
+    model = linear.LinearRegression().fit(rows, rows @ [2.0, 1.0])
+    cloudpickle = {"serialization_format": "cloudpickle"}
+    before = children()
+    with lastgood.run() as run:
+        (waiting,) = children() - before
+        run.log_model(model, "linear", input_example=rows[:2], save_options=cloudpickle)
+        assert waiting not in children()
+        with pytest.raises(InvalidInput, match="may not hold input_example"):
+            run.log_model(model, "linear", save_options={"input_example": rows})
+    with suppress(KeyboardInterrupt), lastgood.run():
+        assert children() - before
+        raise KeyboardInterrupt
+    with lastgood.run(load_test=False):
+        assert children() == before
+    assert children() == before
+    with lastgood.open_registry() as here:
+        view = here.registry.show("linear/1")
+    assert view.evidence[0].outcome == "pass"
+    assert "model.pkl" in {entry.path for entry in view.manifest.files}
+
+
+def children():
+    """The process ids of this process's children."""
+    return {child.pid for child in psutil.Process().children()}

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
+from lastgood.core.fresh import fresh_id
 from lastgood.core.tracking import ACTIVE, DELETED, LoggedModel
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
@@ -89,7 +89,7 @@ class LoggedModels:
         name = random_name() if new.name is None else limits.check_logged_model_name(new.name)
         experiment_id = limits.parse_experiment_id(new.experiment_id)
         tags, params = limits.check_model_tags(new.tags), limits.check_model_params(new.params)
-        model_id = f"m-{uuid4().hex}"
+        model_id = f"m-{fresh_id(self._clock())}"
 
         def unit(tx: Connection) -> LoggedModel:
             location, lifecycle = limits.existing(

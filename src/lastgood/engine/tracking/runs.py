@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from uuid import uuid4
 
 from msgspec import structs
 
+from lastgood.core.fresh import fresh_id
 from lastgood.core.tracking import ACTIVE, DELETED, Run, RunFacts
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
@@ -99,7 +99,7 @@ class Runs:
         user = limits.check_text("user_id", new.user_id, USER_LENGTH_MAX)
         start_ms = self._clock() if new.start_ms is None else new.start_ms
         limits.check_int64("start_time", start_ms)
-        run_id = uuid4().hex
+        run_id = fresh_id(self._clock())
 
         def unit(tx: Connection) -> tuple[Run, RunFacts]:
             place = experiment_store.place_of(tx, experiment_id)
