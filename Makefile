@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 VENV2 := .venv-mlflow2
+VENV_DVC := .venv-dvc
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
@@ -10,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 demo: $(VENV)/.ready
 	$(BIN)/lastgood demo $(ARGS)
 
-test: $(VENV)/.ready $(VENV2)/.ready
+test: $(VENV)/.ready $(VENV2)/.ready $(VENV_DVC)/.ready
 	$(BIN)/pytest -n 2 -m "not nightly" $(ARGS)
 
 check: $(VENV)/.ready
@@ -24,7 +25,7 @@ fix: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-nightly: $(VENV)/.ready $(VENV2)/.ready
+nightly: $(VENV)/.ready $(VENV2)/.ready $(VENV_DVC)/.ready
 	$(BIN)/pytest -n 2 -m "nightly" --timeout 7200 -rP $(ARGS)
 
 bench: $(VENV)/.ready
@@ -37,6 +38,7 @@ lock: $(VENV)/.ready
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) requirements/mlflow2.in -o requirements/mlflow2.txt
+	$(LOCK) requirements/dvc.in -o requirements/dvc.txt
 
 # uv installs from the hash-locked list; pip, which every Python has, installs uv itself.
 $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
@@ -52,5 +54,10 @@ $(VENV2)/.ready: requirements/mlflow2.txt $(VENV)/.ready
 	VIRTUAL_ENV=$(VENV2) $(BIN)/uv pip install --quiet --require-hashes -r requirements/mlflow2.txt
 	touch $@
 
+$(VENV_DVC)/.ready: requirements/dvc.txt $(VENV)/.ready
+	test -x $(VENV_DVC)/bin/python || $(PYTHON) -m venv $(VENV_DVC)
+	VIRTUAL_ENV=$(VENV_DVC) $(BIN)/uv pip install --quiet --require-hashes -r requirements/dvc.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV2) .mypy_cache .ruff_cache .pytest_cache site
+	rm -rf $(VENV) $(VENV2) $(VENV_DVC) .mypy_cache .ruff_cache .pytest_cache site

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from lastgood.errors import (
     StoreUnavailable,
     Unverified,
 )
+from lastgood.sdk.dvc import cache_of, fetch_by_dvc
 from lastgood.sdk.git import git_output, git_run, materialise, top_of
+from lastgood.sdk.inputs import DVC
 
 __all__ = ["CheckedOut", "check_out", "write_bundle", "write_code", "write_data", "write_model"]
 
@@ -124,7 +126,10 @@ def check_out(
 def write_bundle(
     registry: Registry, manifest: Manifest, made: Path, *, repository: Path | None = None
 ) -> _Found:
-    """Write the parts of a version into an existing, empty directory."""
+    """Write the parts of a version into an existing, empty directory.
+
+    Data that DVC tracks and that is nowhere on this machine is fetched from DVC's remote.
+    """
     found = _Found()
     write_model(registry, manifest, made)
     for entry in manifest.side:
@@ -132,8 +137,9 @@ def write_bundle(
     (made / CODE).mkdir(exist_ok=True)
     clone = top_of(repository or Path.cwd())
     _write_code(registry, manifest.code, made / CODE, clone, found)
-    for data in manifest.data:
-        _write_data(registry, data, made / CODE, clone, found)
+    lacking = [d for d in manifest.data if not _write_data(registry, d, made / CODE, clone, found)]
+    if lacking:
+        _fetch_data(lacking, made / CODE, clone, found)
     _write_environment(manifest.environment, made / ENVIRONMENT)
     return found
 
@@ -157,10 +163,11 @@ def write_code(
 def write_data(
     registry: Registry, data: DataInput, folder: Path, *, clone: Path | None
 ) -> tuple[Path | None, str]:
-    """Write one data input below a new directory; where it is, or what is missing, in words."""
+    """Write one data input below a new directory, if it is at hand; where it is, or what is missing, in words."""
     found = _Found()
     folder.mkdir()
-    _write_data(registry, data, folder, clone, found)
+    if not _write_data(registry, data, folder, clone, found):
+        found.missing.append(_nowhere(data))
     return (folder / data.path if found.data else None), "; ".join(found.missing)
 
 
@@ -237,29 +244,57 @@ def _apply(folder: Path, patch: bytes) -> bool:
 
 def _write_data(
     registry: Registry, data: DataInput, folder: Path, clone: Path | None, found: _Found
-) -> None:
+) -> bool:
+    """Whether the data is written, or cannot be; False: it is not at hand, so that it could be fetched."""
     if not data.path:
         found.missing.append(f"data {printable(data.name)}: it lies at {printable(data.source)}")
-        return
+        return True
     try:
         place = _inside(folder, data.path)
         if data.object is not None:
             _write_object(registry, data.object, place)
         elif not _write_found(data, place, clone):
-            found.missing.append(
-                f"data {printable(data.path)}: neither the registry nor this machine has {printable(data.digest)}"
-            )
-            return
+            return False
     except (InvalidInput, NotFound) as error:
         found.missing.append(f"data {printable(data.path)}: {error.message}")
-        return
+        return True
     found.data.append(data.path)
+    return True
+
+
+def _nowhere(data: DataInput, why: str = "") -> str:
+    words = f"data {printable(data.path)}: neither the registry nor this machine has {printable(data.digest)}"
+    return f"{words}; {why}" if why else words
+
+
+def _fetch_data(
+    lacking: Sequence[DataInput], folder: Path, clone: Path | None, found: _Found
+) -> None:
+    """Fetch what DVC tracks, verify it, and say what is still missing."""
+    why: dict[str, str] = {}
+    # Beside the code: it may be as large as the data, and is gone before anybody sees the directory.
+    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=folder.parent) as cache:
+        tracked = [data for data in lacking if data.source_type == DVC]
+        if tracked and clone is not None and found.code:
+            why = fetch_by_dvc(tracked, folder, Path(cache), clone=clone)
+        for data in lacking:
+            if data.source_type == DVC and _fetched(data, folder, Path(cache)):
+                found.data.append(data.path)
+            else:
+                found.missing.append(_nowhere(data, why.get(data.path, "")))
+
+
+def _fetched(data: DataInput, folder: Path, cache: Path) -> bool:
+    try:
+        return _write_dvc(data.digest, _inside(folder, data.path), cache)
+    except InvalidInput:  # a path in a listing leads elsewhere
+        return False
 
 
 def _write_found(data: DataInput, place: Path, clone: Path | None) -> bool:
     """Copy the data from where it lies on this machine, if it is still the same."""
-    if data.source_type == "dvc":
-        return clone is not None and _write_dvc(data.digest, place, clone / ".dvc" / "cache")
+    if data.source_type == DVC:
+        return clone is not None and _write_dvc(data.digest, place, cache_of(clone))
     source = (clone or Path.cwd()) / data.path
     return source.is_file() and _copy(source, place, "sha256", data.digest.removeprefix("sha256:"))
 
@@ -275,11 +310,14 @@ def _write_dvc(digest: str, place: Path, cache: Path) -> bool:
     listing = source.read_bytes()
     if hashlib.md5(listing, usedforsecurity=False).hexdigest() != digest.removesuffix(".dir"):
         return False
-    return all(
+    whole = all(
         (file := _in_cache(cache, entry.md5)) is not None
         and _copy(file, _inside(place, entry.relpath), "md5", entry.md5)
         for entry in msgspec.json.decode(listing, type=list[_DvcEntry])
     )
+    if not whole:
+        shutil.rmtree(place, ignore_errors=True)  # half of a directory passes for the whole
+    return whole
 
 
 def _in_cache(cache: Path, digest: str) -> Path | None:

@@ -12,7 +12,7 @@ from lastgood.errors import TooLarge
 from lastgood.sdk.git import tracked_files, without_credentials
 from lastgood.sdk.scan import FoundFile, HashedFile, find_files, hash_file
 
-__all__ = ["dvc_inputs", "plain_inputs"]
+__all__ = ["DVC", "DvcOut", "dvc_inputs", "dvc_outs", "plain_inputs"]
 
 DVC = "dvc"
 FILE = "file"
@@ -21,19 +21,21 @@ DVC_FILE_SIZE_MAX = 8 * 2**20
 DATA_FILES_MAX = 10_000
 
 
-class _Out(msgspec.Struct):
+class DvcOut(msgspec.Struct):
+    """One output as a DVC file states it."""
+
     path: str = ""
     md5: str = ""
     size: int | None = None
 
 
 class _DvcFile(msgspec.Struct):
-    outs: list[_Out] = []
+    outs: list[DvcOut] = []
     wdir: str = "."
 
 
 class _Stage(msgspec.Struct):
-    outs: list[_Out] = []
+    outs: list[DvcOut] = []
 
 
 class _Lock(msgspec.Struct):
@@ -51,19 +53,32 @@ def dvc_inputs(top: Path, *, leave_out: Sequence[Path] = ()) -> tuple[DataInput,
         return ()
     source = _remote(top)
     left = [path.resolve() for path in leave_out]
-    found: dict[str, DataInput] = {}
-    for name in tracked_files(top, "*.dvc", "dvc.lock", "*/dvc.lock")[:DVC_FILES_MAX]:
-        for path, out in _outs(top, name):
-            if out.md5 and not any(_overlap((top / path).resolve(), model) for model in left):
-                found[path] = DataInput(
-                    name=PurePosixPath(path).name,
-                    digest=out.md5,
-                    source=source,
-                    source_type=DVC,
-                    path=path,
-                    size=out.size,
-                )
-    return tuple(found[path] for path in sorted(found))
+    tracked = dvc_outs(top, tracked_files(top, "*.dvc", "dvc.lock", "*/dvc.lock"))
+    return tuple(
+        DataInput(
+            name=PurePosixPath(path).name,
+            digest=out.md5,
+            source=source,
+            source_type=DVC,
+            path=path,
+            size=out.size,
+        )
+        for path, out in sorted(tracked.items())
+        if not any(_overlap((top / path).resolve(), model) for model in left)
+    )
+
+
+def dvc_outs(top: Path, names: Sequence[str]) -> dict[str, DvcOut]:
+    """What DVC files say of data, by its path below `top`; what cannot be read is left out.
+
+    Args:
+        top: The directory.
+        names: Its `.dvc` and `dvc.lock` files; at most 2,000 are read.
+    """
+    found: dict[str, DvcOut] = {}
+    for name in names[:DVC_FILES_MAX]:
+        found |= {path: out for path, out in _outs(top, name) if out.md5}
+    return found
 
 
 def plain_inputs(
@@ -116,7 +131,7 @@ def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _outs(top: Path, name: str) -> Iterator[tuple[str, _Out]]:
+def _outs(top: Path, name: str) -> Iterator[tuple[str, DvcOut]]:
     file = top / name
     folder = PurePosixPath(name).parent
     try:
