@@ -54,7 +54,7 @@ class Run:
         self._keep_data = self._keep_data or keep
 
     def log_model(self, model: object, name: str, **more: Any) -> Outcome:
-        """As `lastgood.log_model`, with all that was logged."""
+        """As `lastgood.log_model`, with all that was logged; if it raises, `versions` stays as it was."""
         trial, self._trial = self._trial, None
         try:
             made = log_model(model, name, registry=self._registry, trial=trial, **self._said(more))
@@ -64,7 +64,7 @@ class Run:
         return self._keep(made)
 
     def register(self, path: PathLike, name: str, **more: Any) -> Outcome:
-        """As `lastgood.register`, with all that was logged."""
+        """As `lastgood.register`, with all that was logged; if it raises, `versions` stays as it was."""
         return self._keep(register(path, name, registry=self._registry, **self._said(more)))
 
     def _said(self, more: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +91,11 @@ def run(
     registry: PathLike | None = None,
 ) -> Iterator[Run]:
     """Collect what belongs to a training, for the versions that are registered in it.
+
+    Only `Run.register` and `Run.log_model` open the registry and send anything; each makes its version whole
+    or not at all. So an exception or Ctrl-C inside leaves the versions that were made before it, of the rest
+    no trace, and no process; it goes on to the caller. Runs may be nested: none knows of another, and a version
+    has what was said to the run that made it.
 
     Works without a server: the registry is a data directory unless `registry` or ``LASTGOOD_SERVER``
     names a URL. To follow a training while it goes on, log to MLflow: a lastgood server speaks its protocol.

@@ -1,7 +1,10 @@
 """`import lastgood` in a training script."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import psutil
@@ -46,6 +49,78 @@ def test_a_script_without_a_server_registers_into_a_directory_that_is_made_for_i
 def test_data_that_is_not_there_is_told_before_the_training(place):
     with lastgood.run() as run, pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
         run.log_data("nowhere.csv")
+
+
+def test_runs_inside_runs_know_nothing_of_each_other(place):
+    with lastgood.run(tags={"team": "crm"}) as outer:
+        outer.log_params({"depth": 5})
+        with lastgood.run() as inner:
+            inner.log_params({"rate": 0.1})
+            inner.register("model", "inner")
+        outer.register("model", "outer")
+    assert [len(run.versions) for run in (outer, inner)] == [1, 1]
+    with lastgood.open_registry() as here:
+        said = {n: here.registry.show(f"{n}/1") for n in ("outer", "inner")}
+    assert said["outer"].manifest.params == {"depth": "5"}
+    assert (said["inner"].manifest.params, said["inner"].tags) == ({"rate": "0.1"}, {})
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_ends_a_run_early_leaves_what_was_made_before_and_no_trace_of_the_rest(place, error):
+    def train():
+        with lastgood.run() as run:
+            run.register("model", "churn")
+            run.log_params({"depth": 6})
+            with suppress(TypeError, ValueError):
+                run.log_metrics({"auc": 0.5, "loss": "none"})
+            assert run.register("model", "other").version == 1
+            raise error
+
+    with pytest.raises(error):
+        train()
+    with lastgood.open_registry() as here:
+        assert [view.model for view in here.registry.models()] == ["churn", "other"]
+        assert here.registry.show("other/1").manifest.metrics == {}  # all of a call, or nothing
+    with pytest.raises(error), lastgood.run(registry=place / "never"):
+        raise error
+    assert not (place / "never").exists()
+
+
+SLOW_LOADER = """\
+import os, pathlib, time
+
+def _load_pyfunc(path):
+    pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+    time.sleep(120)
+"""
+SLOW_MLMODEL = """\
+flavors:
+  python_function: {loader_module: slow_loader, code: code}
+saved_input_example_info: {artifact_path: example.json, type: dataframe, pandas_orient: split}
+"""
+
+
+def test_ctrl_c_in_a_load_test_makes_no_version_and_leaves_no_process(place, monkeypatch):
+    pytest.importorskip("mlflow")
+    (place / "model" / "code").mkdir()
+    (place / "model" / "code" / "slow_loader.py").write_text(SLOW_LOADER)
+    (place / "model" / "MLmodel").write_text(SLOW_MLMODEL)
+    (place / "model" / "example.json").write_text('{"columns": ["x"], "data": [[1]]}')
+    pid_file = place / "pid"
+    monkeypatch.setenv("PID_FILE", str(pid_file))
+    code = "import lastgood\nwith lastgood.run() as run:\n    run.register('model', 'churn')"
+    script = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    for _ in range(1200):
+        if pid_file.exists() and pid_file.read_text():
+            break
+        time.sleep(0.05)
+    script.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in script.communicate(timeout=60)[1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+    with lastgood.open_registry() as here:
+        assert not here.registry.models()
+    assert lastgood.register("model", "churn", load_test=False).version == 1
 
 
 def test_the_same_script_works_on_a_server(place, monkeypatch):
