@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lastgood import __version__
-from lastgood.cli.app import VERBS
+from lastgood.cli.app import VERBS, root_command
 
 
 def subprocess_of(*arguments, **options):
@@ -46,6 +46,14 @@ def test_every_verb_has_help(lastgood):
         answer = lastgood(verb, "--help")
         assert answer.code == 0, verb
         assert "--json" in answer.out, verb
+
+
+def test_no_option_of_a_verb_takes_the_place_of_one_of_all_commands():
+    everywhere = {option.name for option in root_command().params} - {"help"}
+    for verb in VERBS:
+        names = [option.name for option in root_command().commands[verb].params]
+        assert len(names) == len(set(names)), verb
+    assert {"as_json", "data", "server", "actor"} <= everywhere
 
 
 def test_a_misspelt_verb_suggests_the_near_one(lastgood):

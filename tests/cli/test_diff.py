@@ -92,6 +92,20 @@ def test_data_at_hand_is_compared_by_columns_and_values(lastgood, tmp_path):
     shown = lastgood("diff", "m/1", "m/2", "--rows").out
     assert "2 -> 3 rows" in shown
     assert "mean 25 -> 50" in shown
+    assert "moved by less" not in shown
+
+
+def test_columns_that_hardly_moved_are_counted_and_digests_shortened(lastgood, tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"w")
+    lastgood("init")
+    for label in ("yes", "no"):
+        rows = "".join(f"{n},{label}\n" for n in range(500)) + f"{len(label) * 1000},yes\n"
+        (tmp_path / "rows.csv").write_text(f"age,left\n{rows}")
+        lastgood("register", "model.bin", "--name", "m", "--train-data", "rows.csv", "--keep-data")
+    shown = lastgood("diff", "m/1", "m/2", "--rows").out
+    assert "0.998" in shown
+    assert "1 column moved by less than 0.01" in shown
+    assert max(len(word) for word in shown.split()) == 12  # no whole digest of 64 digits
 
 
 def test_data_that_is_not_at_hand_is_told_not_guessed(lastgood, tmp_path):

@@ -73,6 +73,22 @@ def test_approve_and_reject(churn, tmp_path):
     assert churn("approve", *said, "--actor", "eve", "--expires", "soon").code == 2
 
 
+def test_a_hold_with_data_works_on_a_data_directory(churn, model, tmp_path):
+    (tmp_path / "rows.csv").write_text("x\n1\n")
+    for number in (4, 5):
+        (model / "weights.bin").write_bytes(b"weights %d" % number)
+        given = ("--name", "churn", "--train-data", "rows.csv")
+        assert churn("register", model, *given).code == 0
+    digest = churn("show", "churn/4", "--json").json["manifest"]["data"][0]["digest"]
+    said = ("--reason", "poisoned")
+    assert churn("hold", "add", "churn/4", "--with-data", *said).code == 0
+    assert churn("promote", "churn/5", "--to", "production", *said).code == 3
+    assert churn("hold", "release", "churn/4", *said).code == 0
+    assert churn("hold", "add", "churn/4", "--only-data", digest[7:19], *said).code == 0
+    assert churn("promote", "churn/5", "--to", "production", *said).code == 3
+    assert churn("hold", "add", "churn/2", "--only-data", digest, *said).code == 2
+
+
 def test_pause_and_hold(churn):
     go = ("promote", "churn/2", "--to", "production", "--reason", "x")
     assert churn("pause", "production", "--reason", "audit").code == 0

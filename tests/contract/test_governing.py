@@ -386,6 +386,43 @@ def test_a_hold_with_data_keeps_out_whatever_was_trained_from_it(door):
     assert live(door) == 2
 
 
+def test_no_rollback_returns_to_what_was_made_with_data_on_hold(door):
+    poisoned, clean = uuid.uuid4().hex, uuid.uuid4().hex
+    for number, digest in ((1, clean), (2, poisoned), (3, poisoned), (4, poisoned)):
+        trained(door, number, digest)
+        door.promote(number)
+    for number in (1, 2, 3):
+        said = MarkVersion(reference=f"{door.model}/{number}", value="good", reason="it worked")
+        door.registry.mark(said, caller=ANA)
+    back = Rollback(model=door.model)
+    assert door.registry.plan_rollback(back).after == 3  # the control: nothing is held
+    hold(door, 2, data=True)
+    plan = door.registry.plan_rollback(back)
+    assert plan.after == 1
+    assert f"on hold with {door.model}/2" in plan.passed_over[0]
+    named = Rollback(model=door.model, to=f"{door.model}/3")
+    assert door.registry.plan_rollback(named).after == 3  # who names it means it
+    release = ReleaseHold(reference=f"{door.model}/2", reason="it was right")
+    door.registry.release(release, caller=ANA)
+    assert door.registry.plan_rollback(back).after == 3
+
+
+def test_a_hold_on_one_of_several_datasets_leaves_what_shares_the_others(door):
+    shared, poisoned = (f"sha256:{uuid.uuid4().hex * 2}" for _ in range(2))
+    for number, digests in ((1, (shared,)), (2, (shared, poisoned)), (3, (poisoned,))):
+        inputs = tuple(DataInput(name=f"part {d[-4:]}", digest=d) for d in digests)
+        files = {"model.bin": f"{door.model} {number}".encode()}
+        manifest = door.stored_manifest(files, data=inputs)
+        door.registry.register(Register(model=door.model, manifest=manifest), caller=ANA)
+    for wrong in (uuid.uuid4().hex, "sha256:"):  # of none, and of both
+        with pytest.raises(InvalidInput, match="whose digest begins with"):
+            hold(door, 2, only_data=wrong)
+    hold(door, 2, only_data=poisoned.removeprefix("sha256:")[:12])  # as sha256sum prints it
+    door.promote(1)
+    with pytest.raises(Blocked, match=f"trained from the data {poisoned}"):
+        door.promote(3)
+
+
 def test_a_hold_with_data_needs_data_that_is_known(door):
     register(door, 1, 0.9)
     with pytest.raises(InvalidInput, match="No digest of the data"):

@@ -73,6 +73,7 @@ def test_lineage_down_finds_every_version_and_where_it_is_live(door, made):
     view, nodes = down(door, f"data:sha256:{made}1")
     assert set(nodes) == {view.root, f"{model}/1", f"{model}/2", f"{model}@production"}
     assert LineageEdge(source=f"{model}/2", target=f"{model}@production") in view.edges
+    assert down(door, f"data:{made}1")[0] == view  # as sha256sum prints it
     assert not nodes[f"{model}@production"].detail
     door.serve()
     assert "1 gateway" in down(door, f"{model}/2")[1][f"{model}@production"].detail

@@ -1,5 +1,6 @@
 """``lastgood diff``."""
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["diff", "show_differences"]
 
 DIFFERENT = 1
+COLUMN_DISTANCE_MIN = 0.01
+"""Columns that moved less are counted, not listed: any two samples differ by that."""
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")
 
 
 def diff(
@@ -95,12 +99,16 @@ def _show_tables(moves: "tuple[TableMove, ...]", missing: tuple[str, ...], out: 
         out.line(styled(move.data, "bold"), counts)
         names = [*(f"+{name}" for name in move.added), *(f"-{name}" for name in move.removed)]
         out.facts([("columns", ", ".join(names))], indent=2)
-        if move.columns:
+        far = [c for c in move.columns if c.distance >= COLUMN_DISTANCE_MIN or "->" in c.kind]
+        if far:
             out.table(
                 ["COLUMN", "KIND", ">DISTANCE", ""],
-                ((c.column, c.kind, f"{c.distance:.3f}", c.words) for c in move.columns),
+                ((c.column, c.kind, f"{c.distance:.3f}", c.words) for c in far),
                 indent=2,
             )
+        if near := len(move.columns) - len(far):
+            moved = f"{near} column{'s' if near != 1 else ''} moved by less than {COLUMN_DISTANCE_MIN:g}"
+            out.indented(styled(moved, "dim"))
     for line in missing:
         out.line(styled("not compared: ", "yellow"), line)
 
@@ -129,11 +137,16 @@ def show_differences(view: DiffView, out: Output) -> None:
             (
                 (
                     difference.name if difference.name != section else "",
-                    styled("-" if difference.before is None else difference.before or '""', "red"),
-                    styled("-" if difference.after is None else difference.after or '""', "green"),
+                    styled(_value(difference.before), "red"),
+                    styled(_value(difference.after), "green"),
                     difference.note,
                 )
                 for difference in differences
             ),
             indent=2,
         )
+
+
+def _value(said: str | None) -> str:
+    """One side of a difference; of a digest what tells it from others."""
+    return "-" if said is None else _DIGEST.sub(r"\1", said) or '""'

@@ -41,12 +41,20 @@ def hold(
         str | None,
         typer.Option("--expires", metavar="SPAN", help="For add: for how long, as 12h or 30d."),
     ] = None,
-    data: Annotated[
+    with_data: Annotated[
         bool,
         typer.Option(
             "--with-data", help="For add: keep out whatever was trained from the same data, too."
         ),
     ] = False,
+    only_data: Annotated[
+        str,
+        typer.Option(
+            "--only-data",
+            metavar="DIGEST",
+            help="For add: as --with-data, but of its datasets only this one.",
+        ),
+    ] = "",
     reason: Annotated[
         str | None,
         typer.Option("--reason", "-r", help="Why; the log keeps it. Asked for if left out."),
@@ -63,7 +71,8 @@ def hold(
                 environment=environment,
                 owner=owner.strip(),
                 lasts_s=_seconds(expires),
-                data=data,
+                data=with_data,
+                only_data=only_data.strip(),
                 reason=why,
             )
             outcome = registry.hold(placed, caller=session.caller())

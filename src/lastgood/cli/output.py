@@ -85,8 +85,11 @@ class Output:
         self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, indent: int = 0
     ) -> None:
         """A table. A column named ``>NAME`` is aligned to the right; ``!NAME`` is never folded."""
+        cells = list(rows)
+        # Rich measures a column without any text too narrow, and folds its neighbours for it.
+        kept = [i for i, name in enumerate(columns) if name or any(row[i] for row in cells)]
         made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-        for column in columns:
+        for column in (columns[i] for i in kept):
             name = column.strip(">!")
             made.add_column(
                 name,
@@ -94,8 +97,8 @@ class Output:
                 overflow="fold",
                 no_wrap="!" in column,
             )
-        for row in rows:
-            made.add_row(*(text(cell) for cell in row))
+        for row in cells:
+            made.add_row(*(text(row[i]) for i in kept))
         self.show(Padding(made, (0, 0, 0, indent), expand=False))
 
     def facts(self, facts: Iterable[tuple[str, str | Text]], *, indent: int = 0) -> None:

@@ -194,6 +194,8 @@ class PlaceHold:
     lasts_s: int | None = None
     """For how many seconds; None: until it is released."""
     data: bool = False
+    only_data: str = ""
+    """Of its data only that one: the beginning of its digest. Implies `data`."""
     reason: str = ""
 
 

@@ -1,11 +1,17 @@
-"""What a version's datasets were for: to train it, or to measure it."""
+"""What a version's datasets were for: to train it, or to measure it; and how people name them."""
 
 from lastgood.core.manifest import Manifest
 
-__all__ = ["measured_on", "trained_on"]
+__all__ = ["measured_on", "spellings", "trained_on"]
 
 EVALUATION = frozenset({"test", "testing", "eval", "evaluation", "validation", "holdout"})
 """Contexts of datasets that a metric is measured on; training data is none of them."""
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """What a digest may begin with if a person writes it so: `sha256sum` prints no algorithm."""
+    value = text.removeprefix("data:")
+    return (value,) if ":" in value else (value, f"sha256:{value}")
 
 
 def trained_on(manifest: Manifest) -> frozenset[str]:

@@ -104,7 +104,7 @@ def last_good(
         rule: When a tenure earns `good`.
         marks: A person's judgement per version: good, bad or yanked.
         held: Versions that may not be promoted to the environment.
-        unavailable: Versions whose bytes cannot be had, with the reason: deleted, external.
+        unavailable: Versions out of the question, with the reason: deleted, external, made with data on hold.
     """
     on_hold = frozenset(held)
     passed_over: list[Candidate] = []

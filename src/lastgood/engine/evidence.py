@@ -12,6 +12,7 @@ from lastgood.engine.settings import Settings
 from lastgood.store import observations
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
+from lastgood.store.restraints import kept_out_by_data
 
 __all__ = ["LastGood", "find_last_good", "marks_on", "observed_slots", "tenures_of"]
 
@@ -106,7 +107,11 @@ def find_last_good(
         now: Holds that have expired by then do not count; None: all count.
     """
     tenures = tenures_of(connection, model.id, ref)
-    unavailable = dict(damaged or {})
+    kept_out = kept_out_by_data(connection, model.id, ref, now=now)
+    unavailable = {
+        number: f"it was made with data that is on hold with {held}"
+        for number, held in kept_out.items()
+    } | (damaged or {})
     for number in {t.version for t in tenures}:
         version = rows.version_of(connection, model.id, number)
         if version is None:

@@ -4,8 +4,8 @@ from shlex import quote
 
 from lastgood.core.changes import EnvironmentPaused, HoldPlaced, HoldReleased
 from lastgood.core.commands import Caller, PauseEnvironment, PlaceHold, ReleaseHold
-from lastgood.core.datasets import trained_on
-from lastgood.core.ids import REGISTRY, Instant, parse_ref_name
+from lastgood.core.datasets import spellings, trained_on
+from lastgood.core.ids import REGISTRY, Instant, parse_ref_name, printable
 from lastgood.core.views import Outcome
 from lastgood.engine.decision import Decision
 from lastgood.engine.kernel import Kernel, check_repeated
@@ -64,6 +64,7 @@ class RestraintVerbs:
     def hold(self, command: PlaceHold, *, caller: Caller) -> Outcome:
         parse_ref_name(command.environment)
         _check(command)
+        with_data = command.data or bool(command.only_data)
 
         def decide(tx: Connection) -> Decision:
             now = self._kernel.clock()
@@ -83,9 +84,10 @@ class RestraintVerbs:
                 expires_ms=None
                 if command.lasts_s is None
                 else Instant(now + command.lasts_s * 1000),
-                data=self._data_of(found) if command.data else (),
+                data=self._data_of(found, command.only_data) if with_data else (),
             )
-            more = ", and whatever was trained from its data" if command.data else ""
+            which = f"its data {printable(command.only_data)}" if command.only_data else "its data"
+            more = f", and whatever was trained from {which}" if with_data else ""
             return Decision(
                 kind="hold",
                 model=name,
@@ -130,7 +132,7 @@ class RestraintVerbs:
         check_repeated(operation, kind="release")
         return outcome_of(operation)
 
-    def _data_of(self, found: Found) -> tuple[str, ...]:
+    def _data_of(self, found: Found, only: str) -> tuple[str, ...]:
         digest = found.version.digest
         data = trained_on(read_manifest(self._kernel.objects, digest)) if digest else frozenset()
         name = f"{found.model.name}/{found.version.version}"
@@ -143,6 +145,8 @@ class RestraintVerbs:
             raise InvalidInput(
                 f"{name} was trained from {len(data):,} datasets; at most {DATA_DIGESTS_MAX:,} can be held"
             )
+        if only:
+            return (_one_of(data, only, name=name),)
         return tuple(sorted(data))
 
     def _as_it_is(self, summary: str) -> Outcome:
@@ -156,6 +160,17 @@ class RestraintVerbs:
             summary=summary,
             already=True,
         )
+
+
+def _one_of(data: frozenset[str], only: str, *, name: str) -> str:
+    fitting = [digest for digest in data if digest.startswith(spellings(only))]
+    if len(fitting) != 1:
+        few = "no dataset" if not fitting else f"{len(fitting)} datasets"
+        raise InvalidInput(
+            f"{name} was trained from {few} whose digest begins with {printable(only)}",
+            hint=f"lastgood show {quote(name)} prints the digests",
+        )
+    return fitting[0]
 
 
 def _hold_on(tx: Connection, found: Found, environment: str) -> rows.HoldRow | None:

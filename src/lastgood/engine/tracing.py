@@ -1,5 +1,6 @@
 """Who put a version where it is, and what it was made from: blame and lineage."""
 
+from lastgood.core.datasets import spellings
 from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber, printable
 from lastgood.core.lineage import Ingredient, parse_ingredient
 from lastgood.core.manifest import Manifest
@@ -111,11 +112,12 @@ def lineage_down(connection: Connection, subject: str, *, now: Instant) -> Linea
 
 def _made_from(connection: Connection, graph: _Graph, ingredient: Ingredient, now: Instant) -> str:
     kind = ingredient.kind
-    versions = (
-        [(ingredient.value, *one) for one in rows.versions_from_run(connection, ingredient.value)]
-        if kind == "run"
-        else rows.versions_from(connection, kind, ingredient.value)
-    )
+    if kind == "run":
+        runs = rows.versions_from_run(connection, ingredient.value)
+        versions = [(ingredient.value, *one) for one in runs]
+    else:
+        begins = spellings(ingredient.value) if kind == "data" else (ingredient.value,)
+        versions = [one for text in begins for one in rows.versions_from(connection, kind, text)]
     values = {value for value, _, _ in versions}
     if not versions:
         raise NotFound(

@@ -8,7 +8,7 @@ from lastgood.core.changes import EnvironmentPaused, HoldPlaced, HoldReleased
 from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber
 from lastgood.core.operations import Operation
 from lastgood.store.database import Connection
-from lastgood.store.schema import data_holds, models, pauses
+from lastgood.store.schema import data_holds, models, origins, pauses
 from lastgood.store.statement import Statement
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PauseRow",
     "data_holds_in",
     "hold_data",
+    "kept_out_by_data",
     "pause_of",
     "release_data",
     "set_pause",
@@ -24,7 +25,7 @@ __all__ = [
 
 OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
 
-_p, _d = pauses.c, data_holds.c
+_p, _d, _o = pauses.c, data_holds.c, origins.c
 _pause = Statement(
     sa.select(_p.seq, _p.at_ms, _p.actor, _p.reason).where(
         _p.model_id == sa.bindparam("model_id"), _p.environment == sa.bindparam("environment")
@@ -40,6 +41,19 @@ _data = Statement(
     sa.select(models.c.name, _d.version, _d.digest, _d.actor, _d.reason, _d.expires_ms)
     .join(models, models.c.id == _d.model_id)
     .where(_d.environment == sa.bindparam("environment"))
+)
+_kept_out = Statement(
+    sa.select(_o.version, models.c.name, _d.version)
+    .select_from(data_holds)
+    .join(origins, (_o.kind == "data") & (_o.value == _d.digest))
+    .join(models, models.c.id == _d.model_id)
+    .where(
+        _d.environment == sa.bindparam("environment"),
+        _o.model_id == sa.bindparam("model_id"),
+        sa.or_(_d.expires_ms.is_(None), _d.expires_ms > sa.bindparam("now")),
+        sa.or_(_d.model_id != _o.model_id, _d.version != _o.version),
+    )
+    .order_by(_d.model_id, _d.version)
 )
 _insert_data = Statement(data_holds.insert())
 _delete_data = Statement(
@@ -82,6 +96,22 @@ def pause_of(connection: Connection, model_id: int, environment: str) -> PauseRo
 def data_holds_in(connection: Connection, environment: RefName) -> list[DataHoldRow]:
     """All holds on data in the environment, of every model."""
     return [DataHoldRow(*row) for row in _data.all(connection, {"environment": environment})]
+
+
+def kept_out_by_data(
+    connection: Connection, model_id: int, environment: RefName, *, now: Instant | None
+) -> dict[VersionNumber, str]:
+    """Versions of a model that contain data on hold there, each with the version it is held with.
+
+    Args:
+        connection: A snapshot.
+        model_id: The model.
+        environment: Where the hold is.
+        now: Holds that have expired by then do not count; None: all count.
+    """
+    asked = {"environment": environment, "model_id": model_id, "now": -1 if now is None else now}
+    found = _kept_out.all(connection, asked)
+    return {VersionNumber(version): f"{name}/{held}" for version, name, held in found}
 
 
 def set_pause(

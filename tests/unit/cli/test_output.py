@@ -1,6 +1,6 @@
 import pytest
 
-from lastgood.cli.output import age, bytes_of, clean, span, with_times
+from lastgood.cli.output import Output, age, bytes_of, clean, span, with_times
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,8 @@ def test_moments_get_an_iso_time_and_spans_and_user_names_do_not():
         "params": {"x_ms": 1},
         "list": [{"since_ms": None, "to_ms": 1500, "to": "1970-01-01T00:00:01.500Z"}],
     }
+
+
+def test_a_column_without_any_text_folds_no_other(capsys):
+    Output(as_json=False, now=0).table(["", "churn/6", "churn/7", ""], [("C", "0.01", "1", "")])
+    assert capsys.readouterr().out.splitlines() == ["   churn/6  churn/7", "C  0.01     1"]
