@@ -13,6 +13,8 @@ def test_blame(churn):
 def test_lineage(churn):
     assert "churn/1" in churn("lineage", "churn/1").out
     assert "churn@production" in churn("lineage", "churn/1", "--down").out
+    assert "live nowhere now" in churn("lineage", "churn/2", "--down").out
+    assert "live nowhere" not in churn("lineage", "churn/1", "--down").out
     dot = churn("lineage", "churn/1", "--down", "--dot").out
     assert '"churn/1" -> "churn@production";' in dot
     assert churn("lineage", "churn/1", "--up", "--down").code == 2

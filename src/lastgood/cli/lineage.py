@@ -65,9 +65,10 @@ def _show(view: LineageView, out: Output) -> None:
             styled(f"  {node.detail}" if node.detail else "", "dim"),
         )
         waiting += [(child, depth + 1) for child in reversed(children.get(name, []))]
-    if len(nodes) == 1:
-        nothing = "live nowhere" if view.direction == "down" else "nothing is known of its origin"
-        out.indented(styled(nothing, "dim"))
+    if view.direction == "down" and not any(node.kind == "ref" for node in view.nodes):
+        out.indented(styled("live nowhere now", "dim"))
+    elif len(nodes) == 1:
+        out.indented(styled("nothing is known of its origin", "dim"))
 
 
 def dot_lines(view: LineageView) -> list[str]:
