@@ -41,6 +41,8 @@ def test_versions_that_cannot_be_told_are_skipped(ten, tmp_path):
 def test_a_command_that_says_nothing_ends_the_search(ten):
     answer = ten("bisect", "churn", "--good", "1", "--bad", "10", "--run", "kill -9 $$")
     assert (answer.code, "neither good nor bad" in answer.err) == (2, True)
+    typo = ten("bisect", "churn", "--good", "1", "--bad", "10", "--run", "./no-such-check")
+    assert (typo.code, "cannot run the command" in typo.err) == (2, True)
     assert ten("bisect", "churn", "--good", "5", "--bad", "2", "--run", "true").code == 2
     slow = ten("bisect", "churn", "--good", "1", "--bad", "9", "--run", "sleep 9", "--timeout", "1")
     assert slow.code == 2

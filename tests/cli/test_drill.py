@@ -136,6 +136,19 @@ def test_doctor_tells_of_every_environment(live, tmp_path):
     assert "champion" not in answer.out
 
 
+def test_a_place_that_never_was_is_not_just_not_ready(lastgood, model):
+    lastgood("init")
+    lastgood("register", model, "--name", "churn")
+    lastgood("promote", "churn/1", "--to", "production", "--reason", "x")
+    answer = lastgood("drill", "churn@prodution")
+    assert (answer.code, "there is production" in answer.err) == (4, True)
+    assert (
+        lastgood("drill", "churn").code == 1
+    )  # the control: it is there, and has nothing to return to
+    assert lastgood("drill", "chrun").code == 4
+    assert lastgood("doctor", "chrun").code == 4
+
+
 def test_doctor_of_nothing_is_well(lastgood):
     lastgood("init")
     assert lastgood("doctor").code == 0

@@ -16,7 +16,7 @@ from lastgood.cli.diff import show_differences
 from lastgood.cli.output import styled
 from lastgood.cli.session import Session
 from lastgood.core.bisecting import Found, Verdict, between, next_step, steps_left
-from lastgood.core.ids import ModelName, VersionNumber, parse_model_name
+from lastgood.core.ids import ModelName, VersionNumber, parse_model_name, printable
 from lastgood.core.ports import Registry
 from lastgood.core.views import VersionView
 from lastgood.errors import InvalidInput, LastgoodError
@@ -25,7 +25,8 @@ from lastgood.serve.bundle import BundleCache
 __all__ = ["bisect"]
 
 SKIP = 125
-BAD_MAX = 127
+NOT_RUN = (126, 127)  # what a shell says of a program that it may not start, or does not find
+BAD_MAX = 124
 COMMAND_TIMEOUT_S = 3600.0
 _STYLE: dict[Verdict, str] = {"good": "green", "bad": "red", "skip": "yellow"}
 
@@ -52,7 +53,7 @@ def bisect(
         typer.Option(
             "--run",
             metavar="CMD",
-            help="What tells: exit 0 good, 1 to 127 bad, 125 cannot be told. It finds the version in LASTGOOD_REFERENCE and its files in LASTGOOD_MODEL_DIR.",
+            help="What tells: exit 0 good, 1 to 124 bad, 125 cannot be told, anything else ends the search. It finds the version in LASTGOOD_REFERENCE and its files in LASTGOOD_MODEL_DIR.",
         ),
     ],
     timeout: Annotated[
@@ -111,10 +112,16 @@ def _try(
         "LASTGOOD_MODEL_DIR": str(files),
     }
     code = _run(command, variables, timeout_s=timeout_s, quiet=quiet)
-    if code < 0 or code > BAD_MAX:
+    if code in NOT_RUN:
         raise InvalidInput(
-            f"The command ended with {code} for {view.model}/{view.version}: that says neither good nor bad",
-            hint="exit 0 for good, 1 to 127 for bad, 125 for a version that cannot be told",
+            f"The shell cannot run the command (exit {code}): {printable(command)}",
+            hint="it runs here, in /bin/sh; a script needs its interpreter or the right to be executed",
+        )
+    if code != SKIP and not 0 <= code <= BAD_MAX:
+        ended = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        raise InvalidInput(
+            f"The command ended {ended} for {view.model}/{view.version}: that says neither good nor bad",
+            hint="exit 0 for good, 1 to 124 for bad, 125 for a version that cannot be told",
         )
     verdict: Verdict = "good" if code == 0 else "skip" if code == SKIP else "bad"
     return _Tried(version=view.version, verdict=verdict, because=f"exit {code}")

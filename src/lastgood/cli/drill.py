@@ -10,10 +10,11 @@ from lastgood.cli.output import Output, styled
 from lastgood.cli.rehearsal import Rehearsal, rehearse
 from lastgood.cli.session import Session
 from lastgood.cli.words import number
-from lastgood.core.ids import RefName, parse_model_name
+from lastgood.core.ids import ModelName, RefName, parse_model_name, printable
+from lastgood.core.ports import Registry
 from lastgood.core.references import DEFAULT_ENVIRONMENT, ByRef, parse_reference
 from lastgood.core.views import LiveView
-from lastgood.errors import InvalidInput, InvalidReference
+from lastgood.errors import InvalidInput, InvalidReference, NotFound
 
 __all__ = ["doctor", "drill"]
 
@@ -54,6 +55,7 @@ def drill(
     if not isinstance(parsed, ByRef) or parsed.back or parsed.at is not None:
         raise InvalidReference(f"'{place}' is no place", hint="a place is churn@production")
     with session.registry() as registry:
+        _known(registry, parsed.model, parsed.ref)
         found = rehearse(registry, parsed.model, parsed.ref, python=interpreter, build=build)
     if session.as_json:
         session.out.json(_value(found))
@@ -97,6 +99,14 @@ def doctor(
     else:
         _table(found, out)
     return 0 if all(one.ready for one in found) else NOT_READY
+
+
+def _known(registry: Registry, model: ModelName, environment: RefName) -> None:
+    """Refuse a place that never was: "not ready" would hide a misspelt name from whoever runs this at night."""
+    places = [view.ref for view in registry.live(model)]
+    if environment not in places:
+        there = f"there is {', '.join(places)}" if places else "nothing of it was ever live"
+        raise NotFound(f"{model} has no environment {printable(environment)}", hint=there)
 
 
 def _interpreter(python: str | None, *, build: bool) -> str:

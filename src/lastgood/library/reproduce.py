@@ -107,7 +107,10 @@ def reproduce(
         place = Path(folder).resolve()
         found = write_bundle(registry, manifest, place, repository=repository)
         if lacks := [line for line in found.missing if "did not track" not in line]:
-            raise Refused(f"{reference} cannot be made again: {'; '.join(lacks)}")
+            raise Refused(
+                f"{reference} cannot be made again: {'; '.join(lacks)}",
+                hint="" if found.code else "--repository DIR names a clone that has the commit",
+            )
         interpreter = this_interpreter() if here else recorded_interpreter(manifest.environment)
         started = time.monotonic()
         comparison, made = _attempt(
