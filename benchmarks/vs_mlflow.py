@@ -4,8 +4,8 @@
 
 Each figure is requests answered with 200 per second; a round measures MLflow, then lastgood, and the ratio
 is taken round by round, so that a machine that speeds up or slows down meanwhile does not favour one of them.
-Results go to benchmarks/results/vs_mlflow.json and vs_mlflow.md; with --store postgresql, where lastgood (not
-MLflow) works over a PostgreSQL server of its own, to vs_mlflow_postgresql.json and .md.
+Results go to benchmarks/results/vs_mlflow.json and vs_mlflow.md; with --store postgresql, where both work over
+one PostgreSQL server, each in a schema of its own, to vs_mlflow_postgresql.json and .md.
 """
 
 import argparse
@@ -359,8 +359,8 @@ def wait_ready(port: int, process: subprocess.Popen, log: Path) -> None:
     sys.exit(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
-def mlflow_command(folder: Path, port: int) -> list[str]:
-    store = f"sqlite:///{folder}/mlflow.db"
+def mlflow_command(folder: Path, port: int, store_url: str = "") -> list[str]:
+    store = store_url or f"sqlite:///{folder}/mlflow.db"
     files = str(folder / "mlflow-artifacts")
     return [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
@@ -375,16 +375,19 @@ def lastgood_command(folder: Path, port: int, store_url: str) -> list[str]:
 
 
 @contextmanager
-def database(store: str) -> Iterator[str]:
-    """The address of an empty database for lastgood; "" for the file in its data directory."""
+def databases(store: str) -> Iterator[tuple[str, str]]:
+    """The addresses of two empty databases, for MLflow and lastgood; "" for a file of SQLite."""
     if store == "sqlite":
-        yield ""
+        yield "", ""
         return
     sys.path.insert(0, str(TESTS))
     from postgresql_server import running_postgresql
 
     with running_postgresql() as server:
-        yield server.fresh()
+        theirs = server.fresh().replace(
+            "postgresql:", "postgresql+psycopg:"
+        )  # the driver that is here
+        yield theirs, server.fresh()
 
 
 # --- the report ------------------------------------------------------------------------------------------
@@ -430,7 +433,7 @@ def markdown(report: dict) -> str:
         "",
         f"{report['date']}, {report['machine']}; mlflow {report['mlflow']}, lastgood {report['lastgood']}, "
         f"Python {report['python']}; {report['rounds']} rounds of {report['seconds']} s each, servers taking turns (the other one stopped meanwhile), medians.",
-        f"Made by benchmarks/vs_mlflow.py. Both servers run with their defaults, MLflow on SQLite, lastgood on {report['store']}; "
+        f"Made by benchmarks/vs_mlflow.py. Both servers run with their defaults on {report['store']}; "
         "lastgood acknowledges only what is fsynced.",
         "",
         "| | MLflow | lastgood |",
@@ -466,18 +469,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--only", nargs="+", choices=WORK)
-    parser.add_argument("--store", choices=STORES, default="sqlite", help="lastgood's database")
+    parser.add_argument("--store", choices=STORES, default="sqlite", help="the database of both")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         ports = free_port(), free_port()
-        peer = stack.enter_context(
-            running("mlflow", mlflow_command(folder, ports[0]), ports[0], folder)
-        )
-        store_url = stack.enter_context(database(options.store))
-        command = lastgood_command(folder, ports[1], store_url)
-        ours = stack.enter_context(running("lastgood", command, ports[1], folder))
+        theirs_url, ours_url = stack.enter_context(databases(options.store))
+        command = mlflow_command(folder, ports[0], theirs_url)
+        peer = stack.enter_context(running("mlflow", command, ports[0], folder))
+        command = lastgood_command(folder, ports[1], ours_url)
+        with stopped(peer):
+            ours = stack.enter_context(running("lastgood", command, ports[1], folder))
         servers = {}
         for server in (peer, ours):
             time.sleep(3)  # let helpers of the server finish starting before memory is read
