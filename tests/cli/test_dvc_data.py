@@ -16,11 +16,12 @@ TRAIN = """\
 import pathlib
 import lastgood
 
-rows = pathlib.Path("data/rows.csv").read_bytes()
+rows = pathlib.Path("data/rows.csv").read_bytes() + pathlib.Path("sub/clean.csv").read_bytes()
 images = sorted(pathlib.Path("data/images").iterdir())
 pathlib.Path("model.bin").write_bytes(rows + b"".join(image.read_bytes() for image in images))
 lastgood.register("model.bin", "churn")
 """
+STAGE = "stages:\n  clean:\n    cmd: tr , ';' < ../data/rows.csv > clean.csv\n    deps: [../data/rows.csv]\n    outs: [clean.csv]\n"
 CONFIG = "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../remote\n"
 
 
@@ -47,6 +48,9 @@ def trained(tmp_path_factory):
     (top / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     (top / ".dvc" / "config").write_text(CONFIG)
     call(top, DVC, "add", "-q", "data/rows.csv", "data/images")
+    (top / "sub").mkdir()  # an output of a pipeline, in a directory of its own
+    (top / "sub" / "dvc.yaml").write_text(STAGE)
+    call(top, DVC, "repro", "-q", "sub/dvc.yaml")
     call(top, DVC, "push", "-q")
     call(top, "git", "add", ".")
     call(top, "git", *WHO, "commit", "-q", "-m", "first")
@@ -54,6 +58,7 @@ def trained(tmp_path_factory):
     call(top, sys.executable, "train.py", LASTGOOD_HOME=str(place / "registry"))
     shutil.rmtree(top / ".dvc" / "cache")
     (top / "data" / "rows.csv").unlink()
+    (top / "sub" / "clean.csv").unlink()
     shutil.rmtree(top / "data" / "images")
     return place
 
@@ -84,6 +89,7 @@ def test_a_checkout_has_the_data_and_nothing_of_the_fetching(lastgood, place, tm
     assert (answer.code, answer.json["missing"]) == (0, []), answer.out
     code = tmp_path / "out" / "code"
     assert (code / "data" / "rows.csv").read_text() == "a,b\n1,2\n"
+    assert (code / "sub" / "clean.csv").read_text() == "a;b\n1;2\n"
     assert sorted(p.name for p in (code / "data" / "images").iterdir()) == ["cat", "dog"]
     assert sorted(p.name for p in (code / ".dvc").iterdir()) == [".gitignore", "config"]
     assert (code / ".dvc" / "config").read_text() == CONFIG
