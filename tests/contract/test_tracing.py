@@ -41,6 +41,7 @@ def test_blame_says_who_why_and_from_what(door, made):
     assert view.ordered_by.reason == "a reason"
     assert view.registered_by.kind == "register"
     assert view.version.manifest.code.commit == f"{made}c2"
+    assert view.version.missing == door.registry.show(f"{door.model}/2").missing != ()
     before = view.ordered_by.seq - 1
     then = next(e for e in door.registry.log(model=door.model) if e.seq == before).operation
     assert door.registry.blame(door.model, at=then).version.version == 1
@@ -98,3 +99,4 @@ def test_why_reaches_the_data(door, made):
     receipt = door.serve()
     version = door.registry.why(receipt.request_id).version
     assert version.manifest.data[0].name == "telco"
+    assert version.missing == door.registry.show(f"{door.model}/2").missing

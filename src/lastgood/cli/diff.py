@@ -1,6 +1,5 @@
 """``lastgood diff``."""
 
-import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ import typer
 
 from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
-from lastgood.cli.words import At
+from lastgood.cli.words import At, brief
 from lastgood.core.views import DiffView
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ __all__ = ["diff", "show_differences"]
 DIFFERENT = 1
 COLUMN_DISTANCE_MIN = 0.01
 """Columns that moved less are counted, not listed: any two samples differ by that."""
-_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")
 
 
 def diff(
@@ -149,4 +147,4 @@ def show_differences(view: DiffView, out: Output) -> None:
 
 def _value(said: str | None) -> str:
     """One side of a difference; of a digest what tells it from others."""
-    return "-" if said is None else _DIGEST.sub(r"\1", said) or '""'
+    return "-" if said is None else brief(said) or '""'

@@ -24,7 +24,7 @@ def origin_facts(version: VersionView, out: Output) -> None:
         ],
         indent=2,
     )
-    show_evidence(version, out)
+    show_evidence(version, out, indent=2)
 
 
 def gate_facts(ordered_by: LogEntry, out: Output) -> None:

@@ -74,18 +74,22 @@ def show_version(view: VersionView, out: Output) -> None:
         _show_files(view.manifest, out)
 
 
-def show_evidence(view: VersionView, out: Output) -> None:
+def show_evidence(view: VersionView, out: Output, *, indent: int = 0) -> None:
     """Print what was found out about a version."""
     if view.manifest is not None:
         have = f"{len(ITEMS) - len(view.missing)} of {len(ITEMS)}"
         lacks = "\n".join(f"{one.item}: {one.what}" for one in view.missing)
-        out.facts([("evidence", have), ("missing", styled(lacks, "yellow") if lacks else "")])
+        missing = styled(lacks, "yellow") if lacks else ""
+        out.facts([("evidence", have), ("missing", missing)], indent=indent)
     out.facts(
         (
-            one.name.replace("_", " "),
-            text(styled(one.outcome, _OUTCOME_STYLE[one.outcome]), f": {one.summary}"),
-        )
-        for one in view.evidence
+            (
+                one.name.replace("_", " "),
+                text(styled(one.outcome, _OUTCOME_STYLE[one.outcome]), f": {one.summary}"),
+            )
+            for one in view.evidence
+        ),
+        indent=indent,
     )
 
 

@@ -1,5 +1,6 @@
 """Parts of answers that several verbs show alike."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
 __all__ = [
     "At",
     "as_of_line",
+    "brief",
     "effects_block",
     "entry_block",
     "holds_text",
@@ -39,6 +41,7 @@ At = Annotated[
 
 DIGEST_DIGITS_SHOWN = 12
 PART_DIGITS_SHOWN = 48  # a commit with the beginning of its patch
+_WHOLE_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")
 _MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
 _KIND_STYLE = {
     "promote": "green",
@@ -52,6 +55,11 @@ _KIND_STYLE = {
 def short(digest: Digest | None) -> str:
     """A digest's beginning, which is enough to name the version."""
     return digest[: len("sha256:") + DIGEST_DIGITS_SHOWN] if digest else "external, unverified"
+
+
+def brief(said: str) -> str:
+    """The text with the beginnings of the digests in it: enough to tell them apart in a table."""
+    return _WHOLE_DIGEST.sub(r"\1", said)
 
 
 def number(version: VersionNumber | None) -> str:
@@ -127,8 +135,8 @@ def plan_block(plan: Plan, out: Output) -> None:
             (
                 (
                     p.part,
-                    p.before[:PART_DIGITS_SHOWN] or "-",
-                    p.after[:PART_DIGITS_SHOWN] or "-",
+                    brief(p.before)[:PART_DIGITS_SHOWN] or "-",
+                    brief(p.after)[:PART_DIGITS_SHOWN] or "-",
                     p.because,
                 )
                 for p in plan.parts

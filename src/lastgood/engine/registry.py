@@ -29,7 +29,6 @@ from lastgood.core.moments import Moment
 from lastgood.core.observations import DETAIL_LENGTH_MAX, REPORT_ITEMS_MAX, GatewayReport
 from lastgood.core.operations import OperationKind, stream_of
 from lastgood.core.parts import part_moves
-from lastgood.core.reproducibility import missing_items
 from lastgood.core.views import (
     DiffView,
     FsckReport,
@@ -101,13 +100,7 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
             found = find(connection, reference, now=self._now())
             return version_view(connection, found.model, found.version, self._kernel.settings)
 
-        view = self._read(lambda c: self._past(c, at, reference, query))
-        # A manifest never changes, so it may be read after the snapshot.
-        if view.digest is None:
-            return view
-        manifest = self.manifest(view.digest)
-        lacks = missing_items(manifest, {one.name: one.outcome for one in view.evidence})
-        return replace(view, manifest=manifest, missing=lacks)
+        return self._with_manifest(self._read(lambda c: self._past(c, at, reference, query)))
 
     def manifest(self, digest: Digest) -> Manifest:
         return read_manifest(self._kernel.objects, parse_digest(digest))

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Literal
 
 from lastgood.core.lineage import parse_ingredient
-from lastgood.core.manifest import Manifest
 from lastgood.core.moments import Moment
+from lastgood.core.reproducibility import missing_items
 from lastgood.core.views import BlameView, LineageView, VersionView
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.past import model_meant, read_past
@@ -50,8 +50,10 @@ class TracingVerbs:
         return lineage_up(found, manifest)
 
     def _with_manifest(self, view: VersionView) -> VersionView:
+        """The view with its manifest, and what that lacks."""
+        if view.digest is None:
+            return view
         # A manifest never changes, so it may be read after the snapshot.
-        manifest: Manifest | None = (
-            read_manifest(self._kernel.objects, view.digest) if view.digest else None
-        )
-        return replace(view, manifest=manifest)
+        manifest = read_manifest(self._kernel.objects, view.digest)
+        lacks = missing_items(manifest, {one.name: one.outcome for one in view.evidence})
+        return replace(view, manifest=manifest, missing=lacks)
