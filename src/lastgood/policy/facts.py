@@ -34,10 +34,18 @@ def command_evidence(name: str) -> str:
 def command(spec: CommandSpec, evidence: Evidence) -> Verdict:
     """The verdict that the operator's program gave where it was run."""
     where = f"lastgood check {evidence.candidate.name} --to {evidence.environment} --run"
-    return _by_certificate(spec.name, command_evidence(spec.name), evidence, f"run it: {where}")
+    return _by_certificate(
+        spec.name,
+        command_evidence(spec.name),
+        evidence,
+        f"run it: {where}",
+        after_fail=f"it takes another version, or another program: {where}",
+    )
 
 
-def _by_certificate(gate: str, wanted: str, evidence: Evidence, next_step: str) -> Verdict:
+def _by_certificate(
+    gate: str, wanted: str, evidence: Evidence, next_step: str, *, after_fail: str = ""
+) -> Verdict:
     facts = evidence.candidate
     found = facts.certificates.get(wanted)
     if found is None:
@@ -55,7 +63,7 @@ def _by_certificate(gate: str, wanted: str, evidence: Evidence, next_step: str) 
         outcome=found.outcome,
         message=f"the evidence '{wanted}' says {found.outcome}{said}{who}",
         figures=dict(found.figures),
-        next_step="" if found.outcome == "pass" else next_step,
+        next_step={"pass": "", "fail": after_fail or next_step}.get(found.outcome, next_step),
     )
 
 

@@ -42,6 +42,8 @@ REASON_LENGTH_MAX = 1500
 TURN_WAIT_S = 0.05
 MODULES_MAX = 5000
 PR_SET_PDEATHSIG = 1
+STAND_INS = {"mlflow": "mlflow-skinny"}
+"""A model that was saved with mlflow says so; mlflow-skinny of that version loads it as well."""
 
 
 def read_frame(stream: Any) -> tuple[dict[str, Any], bytes] | None:
@@ -229,14 +231,16 @@ def count_rows(data: Any) -> int:
 
 
 def installed(names: list[str]) -> dict[str, str | None]:
-    """The installed version of each package, None where it is not installed."""
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    """The version of each package, None where neither it nor what may stand in for it is installed."""
+    return {name: version_of(name) for name in names}
+
+
+def version_of(name: str) -> str | None:
+    """The installed version of one package."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return version_of(STAND_INS[name]) if name in STAND_INS else None
 
 
 def library_modules(names: set[str]) -> list[str]:

@@ -15,13 +15,16 @@ from pathlib import Path
 
 __all__ = ["main"]
 
+STAND_INS = {"mlflow": "mlflow-skinny"}
+"""A model that was saved with mlflow says so; mlflow-skinny of that version loads it as well."""
+
 
 def version_of(name: str) -> str | None:
-    """The installed version; None if it is not installed."""
+    """The installed version; None if neither it nor what may stand in for it is installed."""
     try:
         return importlib.metadata.version(name)
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        return None
+        return version_of(STAND_INS[name]) if name in STAND_INS else None
 
 
 def main() -> None:

@@ -229,7 +229,11 @@ def test_recorded_evidence_tags_and_budgets():
     assert said(TagsSpec(required=("owner",)), made) == "fail"
     assert said(TagsSpec(equal={"team": "crm"}), made) == "pass"
     assert said(TagsSpec(equal={"team": "ops"}), made) == "fail"
-    assert said(CommandSpec(name="smoke", command=("true",)), made) == "unknown"
+    smoke = CommandSpec(name="smoke", command=("true",))
+    assert judge(smoke, evidence(made)).next_step.startswith("run it")
+    assert said(smoke, made) == "unknown"
+    refused = version(1, certificates={"gate:smoke": Certificate(outcome="fail")})
+    assert judge(smoke, evidence(refused)).next_step.startswith("it takes another version")
 
 
 def test_it_came_through_the_environment_before_and_stayed_there():
