@@ -101,6 +101,8 @@ class Oracle(Model):
         now_things = self.things()
         if any(now_things.get(k) != after.get(k) for k in changed):
             return "Refused"
+        if any(k[0] in {"hold", "mark"} and k[-1] in self.deleted for k in changed):
+            return "Refused"  # nobody marks or holds what is gone
         freed = {k[1:] for k in changed if k[0] == "hold" and k not in before}
         moves = [k[1] for k in changed if k[0] == "ref" and k in before]
         for environment in moves:
