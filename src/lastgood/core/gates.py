@@ -5,6 +5,9 @@ import math
 import msgspec
 
 from lastgood.core.durations import parse_duration_s
+from lastgood.core.ids import printable
+from lastgood.core.reproducibility import ITEMS
+from lastgood.core.suggestions import suggestion
 
 __all__ = [
     "AllOfSpec",
@@ -16,6 +19,7 @@ __all__ = [
     "EvidenceSpec",
     "GateSpec",
     "MetricSpec",
+    "ReproducibleSpec",
     "SignatureSpec",
     "TagsSpec",
     "gate_name",
@@ -75,6 +79,22 @@ class EvidenceSpec(_Spec, tag="evidence", tag_field="type", frozen=True):
     """Recorded evidence of that name says pass, for example `load_test` or `reproduced`."""
 
     evidence: str
+
+
+class ReproducibleSpec(_Spec, tag="reproducible", tag_field="type", frozen=True):
+    """Nothing of what it takes to make the version again is missing."""
+
+    items: tuple[str, ...] = ()
+    """Which of `core.reproducibility.ITEMS` must be there; empty: all of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse an item that nothing could ever fulfil."""
+        for item in self.items:
+            if item not in ITEMS:
+                raise ValueError(
+                    f"'{printable(item)}' is no item of reproducibility{suggestion(item, ITEMS)}; "
+                    f"there are {', '.join(ITEMS)}"
+                )
 
 
 class BudgetSpec(_Spec, tag="budget", tag_field="type", frozen=True):
@@ -156,6 +176,7 @@ GateSpec = (
     | BetterThanLiveSpec
     | SignatureSpec
     | EvidenceSpec
+    | ReproducibleSpec
     | BudgetSpec
     | TagsSpec
     | CameThroughSpec

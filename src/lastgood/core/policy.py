@@ -1,6 +1,5 @@
 """Policy as code: ``lastgood.toml``, typed. What cannot be right is refused, with what was probably meant."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from lastgood.core.durations import parse_duration_s
 from lastgood.core.freezes import FreezeWindow
 from lastgood.core.gates import GateSpec
 from lastgood.core.ids import ModelName, RefName, parse_model_name, parse_ref_name, printable
+from lastgood.core.suggestions import suggestion
 from lastgood.errors import InvalidInput, LastgoodError, TooLarge
 
 __all__ = ["ANYBODY", "NO_POLICY", "EnvironmentPolicy", "Policy", "parse_policy"]
@@ -131,7 +131,7 @@ def _overridden(
         if name not in base:
             raise InvalidInput(
                 f"models.{printable(model)} names the environment '{printable(name)}', which the policy does not have"
-                + _suggestion(name, list(base))
+                + suggestion(name, list(base))
             )
         try:
             rules = msgspec.convert({**base[name], **own}, EnvironmentPolicy)
@@ -147,15 +147,10 @@ _BAD_TAG = re.compile(r"Invalid value '(?P<field>[^']*)'")
 
 def _explained(message: str) -> str:
     if found := _UNKNOWN.search(message):
-        return message + _suggestion(found["field"], _known_keys())
+        return message + suggestion(found["field"], _known_keys())
     if found := _BAD_TAG.search(message):
-        return message + _suggestion(found["field"], _gate_types())
+        return message + suggestion(found["field"], _gate_types())
     return message
-
-
-def _suggestion(given: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    return f" - did you mean `{near[0]}`?" if near else ""
 
 
 def _gate_types() -> list[str]:

@@ -1,19 +1,31 @@
 """Gates about what a version is and where it has been: evidence, tags, signature, earlier environments."""
 
 from lastgood.core.durations import parse_duration_s
+from lastgood.core.evidence import LOAD_TEST
 from lastgood.core.gates import (
     CameThroughSpec,
     CommandSpec,
     EvidenceSpec,
+    ReproducibleSpec,
     SignatureSpec,
     TagsSpec,
     gate_name,
 )
+from lastgood.core.reproducibility import ITEMS, missing_items
 from lastgood.core.verdicts import Verdict
 from lastgood.policy.evidence import Evidence, VersionFacts
 from lastgood.policy.signatures import inputs_accepted
 
-__all__ = ["baked", "came_through", "command", "command_evidence", "recorded", "signature", "tags"]
+__all__ = [
+    "baked",
+    "came_through",
+    "command",
+    "command_evidence",
+    "recorded",
+    "reproducible",
+    "signature",
+    "tags",
+]
 
 
 def recorded(spec: EvidenceSpec, evidence: Evidence) -> Verdict:
@@ -64,6 +76,33 @@ def _by_certificate(
         message=f"the evidence '{wanted}' says {found.outcome}{said}{who}",
         figures=dict(found.figures),
         next_step={"pass": "", "fail": after_fail or next_step}.get(found.outcome, next_step),
+    )
+
+
+def reproducible(spec: ReproducibleSpec, evidence: Evidence) -> Verdict:
+    """What it takes to make the version again is there. That something is missing is known, so it fails."""
+    name, facts, required = gate_name(spec), evidence.candidate, spec.items or ITEMS
+    if facts.manifest is None:
+        return Verdict(
+            gate=name,
+            outcome="unknown",
+            message=f"{facts.name} is external: what it was made from is not known",
+            next_step="register its files",
+        )
+    outcomes = {key: one.outcome for key, one in facts.certificates.items()}
+    lacks = [one for one in missing_items(facts.manifest, outcomes) if one.item in required]
+    there = len(set(required)) - len(lacks)
+    figures: dict[str, float | str] = {"there": there, "required": len(set(required))}
+    if not lacks:
+        everything = f"everything required to make {facts.name} again is recorded"
+        return Verdict(gate=name, outcome="pass", message=everything, figures=figures)
+    return Verdict(
+        gate=name,
+        outcome="fail",
+        message="; ".join(f"{one.what} ({one.item})" for one in lacks),
+        figures=figures,
+        may_pass_later=all(one.item == LOAD_TEST for one in lacks),
+        next_step="register it again with what is missing; docs/how-to/register.md says how it is captured",
     )
 
 

@@ -51,6 +51,7 @@ def test_environments_keep_their_order_and_models_override_key_by_key():
         ("[environments.p]\ngates = [{type = 'metric', metric = 'a'}]", "needs min or max"),
         ("[environments.p]\ngates = [{type = 'metric', metric = 'a', min = nan}]", "numbers"),
         ("[environments.p]\ngates = [{type = 'any_of', gates = []}]", "any_of needs gates"),
+        ("[environments.p]\ngates = [{type = 'reproducible', items = ['comit']}]", "mean `commit`"),
         ("[environments.p]\ngates = [{type = 'command', command = ['x']}]", "needs a name"),
         ("[environments.p]\nbake = '10 minutes'", "not a span of time"),
         ("[environments.p]\nunknown = 'pass'", "unknown"),

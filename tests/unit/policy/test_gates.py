@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,10 +16,11 @@ from lastgood.core.gates import (
     CommandSpec,
     EvidenceSpec,
     MetricSpec,
+    ReproducibleSpec,
     SignatureSpec,
     TagsSpec,
 )
-from lastgood.core.manifest import DataInput, FileEntry, Manifest
+from lastgood.core.manifest import Code, DataInput, Environment, FileEntry, Manifest
 from lastgood.core.policy import EnvironmentPolicy
 from lastgood.core.verdicts import blocking
 from lastgood.policy.evidence import Certificate, Evidence, Stay, VersionFacts
@@ -292,3 +294,60 @@ def test_unknown_blocks_unless_the_policy_says_otherwise():
     )
     assert [v.gate for v in blocking(verdicts, unknown_blocks=True)] == ["metric other"]
     assert blocking(verdicts, unknown_blocks=False) == ()
+
+
+# --- reproducible ---------------------------------------------------------------------------------
+
+WHOLE = Manifest(
+    files=(FILE,),
+    code=Code(commit="c0ffee", entry_point="train.py"),
+    data=(TEST_SET,),
+    environment=Environment(python="3.11.7", installed=("a==1",), settings={"seed": "1"}),
+    input_example="input_example.json",
+)
+LOADED = {"load_test": Certificate(outcome="pass")}
+
+
+def made(manifest, certificates=LOADED):
+    digest = FILE.digest if manifest is not None else None
+    return VersionFacts(
+        model="churn", version=1, digest=digest, manifest=manifest, certificates=certificates
+    )
+
+
+def test_everything_that_reproducing_takes_may_be_required():
+    verdict = judge(ReproducibleSpec(), evidence(made(WHOLE)))
+    assert (verdict.outcome, verdict.figures) == ("pass", {"there": 12, "required": 12})
+    poor = replace(WHOLE, code=Code(entry_point="train.py", dirty=True), input_example="")
+    verdict = judge(ReproducibleSpec(), evidence(made(poor)))
+    assert verdict.outcome == "fail"
+    assert verdict.message == (
+        "no Git commit (commit); the tree was dirty and its patch is not kept (patch); "
+        "the model has no input example (input_example)"
+    )
+    assert "register it again" in verdict.next_step
+    assert not verdict.may_pass_later
+
+
+@pytest.mark.parametrize(
+    ("items", "outcome"),
+    [(("commit", "data_digests"), "pass"), (("seed",), "fail"), (("commit", "seed"), "fail")],
+)
+def test_only_the_items_that_are_named_are_required(items, outcome):
+    unseeded = replace(WHOLE, environment=Environment(python="3.11.7", installed=("a==1",)))
+    assert said(ReproducibleSpec(items=items), made(unseeded)) == outcome
+
+
+def test_a_load_test_may_still_come_and_of_external_versions_nothing_is_known():
+    verdict = judge(ReproducibleSpec(), evidence(made(WHOLE, {})))
+    assert (verdict.message, verdict.may_pass_later) == ("no load test (load_test)", True)
+    assert said(ReproducibleSpec(), made(None)) == "unknown"
+
+
+def test_reproducible_is_put_together_with_others():
+    poor = made(replace(WHOLE, code=Code(entry_point="train.py")))
+    either = AnyOfSpec(
+        gates=(ReproducibleSpec(items=("commit",)), ReproducibleSpec(items=("data",)))
+    )
+    assert said(either, poor) == "pass"
+    assert said(AllOfSpec(gates=either.gates), poor) == "fail"
