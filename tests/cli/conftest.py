@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from cli.pyfunc_models import write_pyfunc
 from lastgood.cli.main import run
 
 
@@ -41,6 +42,12 @@ def model(tmp_path):
     (root / "MLmodel").write_text("flavors: {sklearn: {}}\n")
     (root / "weights.bin").write_bytes(b"weights")
     return root
+
+
+@pytest.fixture
+def loadable(tmp_path):
+    pytest.importorskip("mlflow")
+    return write_pyfunc(tmp_path / "pyfunc")
 
 
 @pytest.fixture

@@ -103,3 +103,44 @@ def test_pause_and_hold(churn):
     assert churn(*go).code == 0
     assert churn("hold", "add", "churn/2", "--expires", "soon", "--reason", "x").code == 2
     assert churn("hold", "add", "churn/2").code == 2
+
+
+GOLDEN = '[environments.production]\ngates = [{ type = "golden" }]\n'
+
+
+def test_golden_answers_are_asked_for_again_where_the_command_is_called(
+    lastgood, loadable, tmp_path, monkeypatch
+):
+    lastgood("init")
+    (tmp_path / "lastgood.toml").write_text(GOLDEN)
+    assert lastgood("policy", "apply").code == 0
+    assert lastgood("register", loadable, "--name", "churn").code == 0
+    go = ("promote", "churn/1", "--to", "production", "--reason", "x")
+    refused = lastgood(*go)  # the load test at registration is not enough
+    assert refused.code == 3
+    assert "lastgood check churn/1 --to production --run" in refused.err
+    ask = ("check", "churn/1", "--to", "production", "--run", "--json")
+    for name, value, told in (
+        ("LIBRARY", "gone", "does not answer: ImportError: No module named 'old_library'"),
+        ("SHIFT", "0.001", "otherwise than when it was registered: answer[0]: 1.5 -> 1.501"),
+    ):
+        with monkeypatch.context() as here:
+            here.setenv(name, value)
+            answer = lastgood(*ask)
+        (verdict,) = answer.json["verdicts"]
+        assert (answer.code, verdict["outcome"]) == (3, "fail")
+        assert told in verdict["message"]
+        assert lastgood(*go).code == 3
+    answer = lastgood(*ask)
+    assert answer.code == 0
+    assert "recorded by ana" in answer.json["verdicts"][0]["message"]
+    assert lastgood(*go).code == 0
+
+
+def test_without_golden_answers_nothing_is_known(churn, tmp_path):
+    (tmp_path / "lastgood.toml").write_text(GOLDEN)
+    assert churn("policy", "apply").code == 0
+    answer = churn("check", "churn/2", "--to", "production", "--run", "--json")
+    (verdict,) = answer.json["verdicts"]
+    assert (answer.code, verdict["outcome"]) == (3, "unknown")
+    assert "no golden answers" in verdict["message"]

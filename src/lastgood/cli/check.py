@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from lastgood.cli.output import Output, styled
-from lastgood.cli.programs import run_programs
+from lastgood.cli.programs import run_here
 from lastgood.cli.session import Session
+from lastgood.cli.words import Python
 from lastgood.core.commands import CheckGates
 from lastgood.core.ids import parse_ref_name
 from lastgood.core.views import CheckView
@@ -28,16 +29,19 @@ def check(
     ],
     run: Annotated[
         bool,
-        typer.Option("--run", help="Run the policy's own programs here and record what they say."),
+        typer.Option(
+            "--run",
+            help="Run the policy's own programs here, ask the model for its golden answers again, and record it.",
+        ),
     ] = False,
+    python: Python = None,
 ) -> int:
     """Ask the gates whether a version may go to an environment; nothing is promoted. Exit 3 if not."""
     session = Session.of(context)
     command = CheckGates(reference=reference, to=parse_ref_name(to))
     with session.registry() as registry:
         view = registry.check(command, caller=session.caller())
-        if run and view.commands:
-            run_programs(session, registry, view)
+        if run and run_here(session, registry, view, python=python):
             view = registry.check(command, caller=session.caller())
     if session.as_json:
         session.out.json(view)

@@ -10,7 +10,7 @@ import typer
 
 from lastgood.cli.check import show_check
 from lastgood.cli.output import error_value, styled
-from lastgood.cli.programs import run_programs
+from lastgood.cli.programs import run_here
 from lastgood.cli.register import metrics_of, pairs
 from lastgood.cli.session import Session
 from lastgood.core.commands import CheckGates, Promote, RegisterRun, Rollback
@@ -88,7 +88,10 @@ def ci(
     ] = None,
     run: Annotated[
         bool,
-        typer.Option("--run", help="Run the policy's own programs here and record what they say."),
+        typer.Option(
+            "--run",
+            help="Run the policy's own programs here, ask the model for its golden answers again, and record it.",
+        ),
     ] = False,
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="Why; the log keeps it, for example the build.")
@@ -187,8 +190,7 @@ def _go(
                 Promote(reference=step.name, to=staging, reason=reason), caller=caller
             )
         step.check = registry.check(asked, caller=caller)
-        if run and step.check.commands and not live:
-            run_programs(session, registry, step.check)
+        if run and not live and run_here(session, registry, step.check):
             step.check = registry.check(asked, caller=caller)
         step.promoted = registry.promote(
             Promote(reference=step.name, to=to, reason=reason), caller=caller

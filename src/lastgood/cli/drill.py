@@ -9,7 +9,7 @@ import typer
 from lastgood.cli.output import Output, styled
 from lastgood.cli.rehearsal import Rehearsal, rehearse
 from lastgood.cli.session import Session
-from lastgood.cli.words import number
+from lastgood.cli.words import Python, number
 from lastgood.core.ids import ModelName, RefName, parse_model_name, printable
 from lastgood.core.ports import Registry
 from lastgood.core.references import DEFAULT_ENVIRONMENT, ByRef, parse_reference
@@ -20,14 +20,6 @@ __all__ = ["doctor", "drill"]
 
 NOT_READY = 1
 _OUTCOME_STYLE = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
-_Python = Annotated[
-    str | None,
-    typer.Option(
-        "--python",
-        metavar="PATH",
-        help="The interpreter that loads the model, as for serve; by default the one that runs lastgood.",
-    ),
-]
 _Build = Annotated[
     bool,
     typer.Option(
@@ -42,7 +34,7 @@ def drill(
     place: Annotated[
         str, typer.Argument(metavar="MODEL@ENV", help="The place, for example churn@production.")
     ],
-    python: _Python = None,
+    python: Python = None,
     build: _Build = False,
 ) -> int:
     """Rehearse the rollback of an environment without switching: plan, callers' inputs, packages, bytes, load, answers.
@@ -75,7 +67,7 @@ def doctor(
             "--all", help="Also refs that are neither production nor followed by gateways."
         ),
     ] = False,
-    python: _Python = None,
+    python: Python = None,
     build: _Build = False,
 ) -> int:
     """Rehearse the rollback of every environment with a live version: rollback ready, yes or no, and why not.

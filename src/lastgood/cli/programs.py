@@ -1,7 +1,11 @@
-"""Gates that are programs of the operator's: run here, on the caller's side, never by the registry."""
+"""Gates that run something: programs of the operator's, and the version itself for its golden answers.
+
+They run here, on the caller's side, never in the registry; what they say is recorded as evidence.
+"""
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from lastgood.cli.session import Session
@@ -12,36 +16,60 @@ from lastgood.core.ports import Registry
 from lastgood.core.views import CheckView
 from lastgood.policy.facts import command_evidence
 
-__all__ = ["run_programs"]
+__all__ = ["run_here"]
 
 SUMMARY_LENGTH_MAX = 1000
 OUTPUT_READ_MAX = 64 * 1024  # bytes
 PASS, FAIL = 0, 1
 
 
-def run_programs(session: Session, registry: Registry, view: CheckView) -> None:
-    """Run each program that the policy names and record its verdict as evidence of this version.
+def run_here(
+    session: Session, registry: Registry, view: CheckView, *, python: str | None = None
+) -> bool:
+    """Run whatever the policy wants run and record the verdicts as evidence of this version.
+
+    Args:
+        session: Who runs it.
+        registry: Where the version is and the evidence goes.
+        view: What the gates said so far.
+        python: The interpreter that loads the model; None: this one.
+
+    Returns:
+        Whether there was anything to run; then the gates are worth asking again.
+    """
+    found = _run_programs(view)
+    reference = f"{view.model}/{view.version}"
+    if view.golden:
+        from lastgood.cli.asking import ask_again
+
+        found = (*found, ask_again(registry, reference, python=python or sys.executable))
+    if not found:
+        return False
+    said = RecordEvidence(
+        reference=reference, evidence=found, reason=f"gates for {view.environment}"
+    )
+    registry.record_evidence(said, caller=session.caller())
+    return True
+
+
+def _run_programs(view: CheckView) -> tuple[Evidence, ...]:
+    """Run each program that the policy names.
 
     A program learns from its environment what to judge: ``LASTGOOD_REFERENCE``, ``LASTGOOD_DIGEST``,
     ``LASTGOOD_ENVIRONMENT`` and ``LASTGOOD_LIVE``. It says pass with exit code 0 and fail with 1; any
     other end is unknown.
     """
-    reference = f"{view.model}/{view.version}"
     given = {
         **os.environ,
-        "LASTGOOD_REFERENCE": reference,
+        "LASTGOOD_REFERENCE": f"{view.model}/{view.version}",
         "LASTGOOD_DIGEST": view.digest or "",
         "LASTGOOD_ENVIRONMENT": view.environment,
         "LASTGOOD_LIVE": f"{view.model}/{view.live}" if view.live is not None else "",
     }
-    found = tuple(
+    return tuple(
         _run(name, command, timeout_s=view.timeouts_s[name], environment=given)
         for name, command in view.commands.items()
     )
-    said = RecordEvidence(
-        reference=reference, evidence=found, reason=f"gates for {view.environment}"
-    )
-    registry.record_evidence(said, caller=session.caller())
 
 
 def _run(

@@ -1,33 +1,27 @@
 """The rehearsal of a rollback: everything that the real one needs, but for the switch."""
 
-import json
-import math
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
+from lastgood.cli.asking import UNSTEADY, check_answers, files_of, golden_of, is_pyfunc
 from lastgood.cli.rehearsal_environment import Prepared, prepare
 from lastgood.core.commands import Rollback
-from lastgood.core.comparison import first_different_answer
-from lastgood.core.evidence import LOAD_TEST
 from lastgood.core.ids import ModelName, RefName, VersionNumber
 from lastgood.core.ports import Registry
 from lastgood.core.views import VersionView
-from lastgood.errors import IntegrityFailure, LastgoodError, Refused
+from lastgood.errors import LastgoodError
 from lastgood.policy.signatures import inputs_accepted
-from lastgood.serve.bundle import BundleCache
 from lastgood.trial import Trial, TrialOrder, TrialReport
 
 __all__ = ["Rehearsal", "Step", "rehearse"]
 
 T = TypeVar("T")
 Outcome = Literal["pass", "fail", "unknown"]
-PYFUNC = "python_function"
-GOLDEN_SIZE_MAX = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +101,12 @@ def rehearse(
     prepared = _environment(found, view, python=python, build=build)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        loads = _is_pyfunc(view) and prepared.mlflow
+        loads = is_pyfunc(view) and prepared.mlflow
         # Its process starts while the files come.
         trial = stack.enter_context(Trial(python=prepared.python)) if loads else None
         files = found.step(
             "bytes",
-            lambda: _fetch(registry, view, Path(folder)),
+            lambda: files_of(registry, view, Path(folder)),
             lambda _: f"{len(_entries(view))} files, every digest right",
         )
         if files is not None and prepared.python:
@@ -152,15 +146,6 @@ def _entries(view: VersionView) -> tuple[object, ...]:
     return view.manifest.files if view.manifest is not None else ()
 
 
-def _is_pyfunc(view: VersionView) -> bool:
-    return view.manifest is not None and PYFUNC in view.manifest.flavors
-
-
-def _fetch(registry: Registry, view: VersionView, folder: Path) -> Path:
-    assert view.digest is not None  # no rollback returns to an external version
-    return BundleCache(folder, registry).prepare(view.digest).path
-
-
 def _try(
     found: Rehearsal, registry: Registry, view: VersionView, files: Path, trial: Trial | None
 ) -> None:
@@ -168,7 +153,7 @@ def _try(
     if trial is None or view.manifest is None:
         why = (
             "the interpreter has no mlflow to load it with"
-            if _is_pyfunc(view)
+            if is_pyfunc(view)
             else "it is not a model that mlflow.pyfunc can load"
         )
         found.note("loads", "unknown", why, started)
@@ -185,48 +170,24 @@ def _try(
     if not has_example:
         found.note("answers", "unknown", "the model has no input example", time.perf_counter())
         return
-    golden = next((e.object for e in view.evidence if e.name == LOAD_TEST and e.object), None)
+    _compare(found, registry, view, report)
+
+
+def _compare(found: Rehearsal, registry: Registry, view: VersionView, report: TrialReport) -> None:
+    started = time.perf_counter()
+    try:
+        golden = golden_of(registry, view)
+    except LastgoodError as error:
+        found.note("answers", "fail", error.message, started)
+        return
     if golden is None:
         detail = f"its input example in {report.predict_ms:.1f} ms; no golden answers to compare"
-        found.note("answers", "pass", detail, time.perf_counter())
-        return
-    found.step(
-        "answers",
-        lambda: _compare(b"".join(registry.read_object(golden)), report),
-        lambda _: f"as when it was registered, in {report.predict_ms:.1f} ms",
-    )
-
-
-def _compare(body: bytes, report: TrialReport) -> None:
-    """Refuse answers that are not the golden ones, within their tolerance."""
-    if len(body) > GOLDEN_SIZE_MAX:
-        raise IntegrityFailure("The golden answers are too large to be compared")
-    golden: dict[str, Any] = json.loads(body)
-    if not golden.get("deterministic", True):
-        return  # they differed from call to call when it was registered
-    tolerance = golden.get("tolerance", {})
-    relative, absolute = tolerance.get("relative", 0.0), tolerance.get("absolute", 0.0)
-    if not _same(golden["answers"], report.answers, relative, absolute):
-        where = first_different_answer(golden["answers"], report.answers, absolute)
-        raise Refused(
-            f"It answers its input example otherwise than when it was registered: {where}"
+        found.note("answers", "pass", detail, started)
+    elif not golden.deterministic:
+        found.note("answers", "unknown", UNSTEADY, started)
+    else:
+        found.step(
+            "answers",
+            lambda: check_answers(golden, report),
+            lambda _: f"as when it was registered, in {report.predict_ms:.1f} ms",
         )
-
-
-def _same(expected: Any, found: Any, relative: float, absolute: float) -> bool:
-    match expected, found:
-        case dict(), dict():
-            return expected.keys() == found.keys() and all(
-                _same(value, found[key], relative, absolute) for key, value in expected.items()
-            )
-        case list(), list():
-            return len(expected) == len(found) and all(
-                _same(a, b, relative, absolute) for a, b in zip(expected, found, strict=True)
-            )
-        case (bool(), _) | (_, bool()):
-            return expected is found
-        case (int() | float(), int() | float()):
-            close = math.isclose(expected, found, rel_tol=relative, abs_tol=absolute)
-            return close or (math.isnan(expected) and math.isnan(found))
-        case _:
-            return bool(expected == found)

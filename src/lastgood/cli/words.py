@@ -15,6 +15,7 @@ from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
 
 __all__ = [
     "At",
+    "Python",
     "as_of_line",
     "brief",
     "effects_block",
@@ -38,6 +39,16 @@ At = Annotated[
     ),
 ]
 """The option of every command that looks."""
+
+Python = Annotated[
+    str | None,
+    typer.Option(
+        "--python",
+        metavar="PATH",
+        help="The interpreter that loads the model, as for serve; by default the one that runs lastgood.",
+    ),
+]
+"""The option of every command that tries a model out."""
 
 DIGEST_DIGITS_SHOWN = 12
 PART_DIGITS_SHOWN = 48  # a commit with the beginning of its patch

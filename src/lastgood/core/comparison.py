@@ -67,8 +67,23 @@ def compare(recorded: Remade, made: Remade, *, tolerance: float) -> Comparison:
     return _different(f"the bytes of {printable(file)}; no metrics or golden answers to compare")
 
 
-def first_different_answer(before: Any, after: Any, tolerance: float, where: str = "answer") -> str:
-    """Where two answers differ first, in words; empty if they are equal within the tolerance."""
+def first_different_answer(
+    before: Any,
+    after: Any,
+    tolerance: float,
+    where: str = "answer",
+    *,
+    absolute: float | None = None,
+) -> str:
+    """Where two answers differ first, in words; empty if they are equal within the tolerance.
+
+    Args:
+        before: An answer, as JSON has it.
+        after: Another.
+        tolerance: How much numbers may differ, relative to the greater one.
+        where: What the answer is called.
+        absolute: How much they may differ at least; None: as much as relatively.
+    """
     if isinstance(before, list) and isinstance(after, list):
         if len(before) != len(after):
             return f"{where}: {len(before)} items -> {len(after)}"
@@ -82,12 +97,11 @@ def first_different_answer(before: Any, after: Any, tolerance: float, where: str
     else:
         return (
             ""
-            if _close(before, after, tolerance)
+            if _close(before, after, tolerance, absolute)
             else f"{where}: {_shown(before)} -> {_shown(after)}"
         )
-    return next(
-        (found for at, a, b in pairs if (found := first_different_answer(a, b, tolerance, at))), ""
-    )
+    found = (first_different_answer(a, b, tolerance, at, absolute=absolute) for at, a, b in pairs)
+    return next((words for words in found if words), "")
 
 
 def lasting_lines(mlmodel: bytes) -> bytes:
@@ -100,10 +114,12 @@ def _different(what: str) -> Comparison:
     return Comparison(equal="nothing", words=f"different: first difference is {what}")
 
 
-def _close(before: Any, after: Any, tolerance: float) -> bool:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (before, after))
-    if numbers:
-        return math.isclose(before, after, rel_tol=tolerance, abs_tol=tolerance)
+def _close(before: Any, after: Any, tolerance: float, absolute: float | None = None) -> bool:
+    if isinstance(before, bool) or isinstance(after, bool):
+        return before is after  # true and 1.0 are two answers to whoever reads them
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        least = tolerance if absolute is None else absolute
+        return math.isclose(before, after, rel_tol=tolerance, abs_tol=least)
     return bool(before == after)
 
 

@@ -10,10 +10,12 @@ from typing import Literal
 from lastgood.core.ids import Digest, parse_digest, printable
 from lastgood.errors import InvalidInput, TooLarge
 
-__all__ = ["LOAD_TEST", "REPRODUCED", "Evidence", "EvidenceOutcome", "check_evidence"]
+__all__ = ["GOLDEN", "LOAD_TEST", "REPRODUCED", "Evidence", "EvidenceOutcome", "check_evidence"]
 
 LOAD_TEST = "load_test"
 """It was loaded and answered its input example; the object holds the golden answers."""
+GOLDEN = "golden"
+"""Asked again later, it still gave its golden answers."""
 REPRODUCED = "reproduced"
 """It was made again from what its manifest records; the object is the certificate."""
 

@@ -18,6 +18,7 @@ __all__ = [
     "CommandSpec",
     "EvidenceSpec",
     "GateSpec",
+    "GoldenSpec",
     "MetricSpec",
     "ReproducibleSpec",
     "SignatureSpec",
@@ -79,6 +80,10 @@ class EvidenceSpec(_Spec, tag="evidence", tag_field="type", frozen=True):
     """Recorded evidence of that name says pass, for example `load_test` or `reproduced`."""
 
     evidence: str
+
+
+class GoldenSpec(_Spec, tag="golden", tag_field="type", frozen=True):
+    """Loaded and asked again where the command line is called, it still gives its golden answers."""
 
 
 class ReproducibleSpec(_Spec, tag="reproducible", tag_field="type", frozen=True):
@@ -176,6 +181,7 @@ GateSpec = (
     | BetterThanLiveSpec
     | SignatureSpec
     | EvidenceSpec
+    | GoldenSpec
     | ReproducibleSpec
     | BudgetSpec
     | TagsSpec
@@ -186,7 +192,7 @@ GateSpec = (
 )
 
 
-def gate_name(spec: GateSpec) -> str:
+def gate_name(spec: GateSpec) -> str:  # noqa: PLR0911  # one case per kind of gate
     """What messages call the gate."""
     if spec.name:
         return spec.name
@@ -197,6 +203,8 @@ def gate_name(spec: GateSpec) -> str:
             return f"better than live on {metric}"
         case EvidenceSpec(evidence=evidence):
             return f"evidence {evidence}"
+        case GoldenSpec():
+            return "golden answers"
         case BudgetSpec(figure=figure):
             return f"budget of {figure}"
         case _:

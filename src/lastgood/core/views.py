@@ -408,3 +408,5 @@ class CheckView:
     """Programs of gates, by name, for the caller to run."""
     timeouts_s: dict[str, int] = field(default_factory=dict)
     """For how long each of them may run."""
+    golden: bool = False
+    """Whether a gate wants the version asked again, by the caller, for its golden answers."""

@@ -15,7 +15,7 @@ from lastgood.core.approvals import standing
 from lastgood.core.changes import RefMoved, VerdictsRecorded
 from lastgood.core.commands import Caller
 from lastgood.core.datasets import trained_on
-from lastgood.core.gates import CameThroughSpec, CommandSpec
+from lastgood.core.gates import CameThroughSpec, CommandSpec, GoldenSpec
 from lastgood.core.ids import Digest, Instant, ModelName, RefName, VersionNumber
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Operation
@@ -44,7 +44,7 @@ from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
 from lastgood.store.restraints import OF_THE_REGISTRY, data_holds_in, pause_of
 
-__all__ = ["Gatekeeper", "Judgement", "blocked_by", "commands_of"]
+__all__ = ["Gatekeeper", "Judgement", "blocked_by", "commands_of", "wants_golden"]
 
 T = TypeVar("T")
 KEPT_MAX = 512  # manifests at hand
@@ -387,6 +387,11 @@ class _Kept(OrderedDict[Digest, T]):
 def commands_of(rules: EnvironmentPolicy) -> dict[str, CommandSpec]:
     """The programs among the gates, by name."""
     return {s.name: s for s in specs_within(rules.gates) if isinstance(s, CommandSpec)}
+
+
+def wants_golden(rules: EnvironmentPolicy) -> bool:
+    """Whether a version has to be asked for its golden answers again."""
+    return any(isinstance(spec, GoldenSpec) for spec in specs_within(rules.gates))
 
 
 def _approvals(

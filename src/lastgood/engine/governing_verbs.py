@@ -13,7 +13,7 @@ from lastgood.core.ids import REGISTRY, Digest, Instant, digest_of_hex, hex_of, 
 from lastgood.core.moments import Moment
 from lastgood.core.policy import parse_policy
 from lastgood.core.views import CheckView, Outcome, PolicyView
-from lastgood.engine.gatekeeper import commands_of
+from lastgood.engine.gatekeeper import commands_of, wants_golden
 from lastgood.engine.kernel import Decision, Kernel, check_repeated
 from lastgood.engine.outcomes import outcome_of
 from lastgood.engine.past import point_at
@@ -126,6 +126,7 @@ class GoverningVerbs(RestraintVerbs, RunVerbs):
                 blocking=tuple(v.gate for v in judgement.blocking) if judgement else (),
                 commands={name: spec.command for name, spec in programs.items()},
                 timeouts_s={name: spec.timeout_s for name, spec in programs.items()},
+                golden=judgement is not None and wants_golden(judgement.rules),
             )
 
         return self._kernel.database.read(query)

@@ -15,6 +15,7 @@ import msgspec
 from lastgood.core.commands import Caller, RecordEvidence
 from lastgood.core.comparison import Comparison, Remade, compare, lasting_lines
 from lastgood.core.evidence import LOAD_TEST, REPRODUCED, Evidence
+from lastgood.core.golden import decode_golden
 from lastgood.core.ids import Digest, digest_of_hex
 from lastgood.core.manifest import Manifest
 from lastgood.core.mlmodel import FACT_FILE_SIZE_MAX, MLMODEL
@@ -35,7 +36,6 @@ __all__ = ["Certificate", "reproduce"]
 RUN_TIMEOUT_S = 3600.0
 TOLERANCE = 1e-9
 OUTPUT_SHOWN_MAX = 1500
-GOLDEN_SIZE_MAX = 16 * 2**20
 DIRECTORIES_MAX = 10_000
 
 
@@ -257,7 +257,7 @@ def _recorded_digests(registry: Registry, manifest: Manifest) -> dict[str, Diges
 def _golden(registry: Registry, view: VersionView) -> Any:
     for one in view.evidence:
         if one.name == LOAD_TEST and one.outcome == "pass" and one.object is not None:
-            return msgspec.json.decode(b"".join(registry.read_object(one.object)))["answers"]
+            return decode_golden(b"".join(registry.read_object(one.object))).answers
     return None
 
 

@@ -1,11 +1,14 @@
 """Gates about what a version is and where it has been: evidence, tags, signature, earlier environments."""
 
+from shlex import quote
+
 from lastgood.core.durations import parse_duration_s
-from lastgood.core.evidence import LOAD_TEST
+from lastgood.core.evidence import GOLDEN, LOAD_TEST
 from lastgood.core.gates import (
     CameThroughSpec,
     CommandSpec,
     EvidenceSpec,
+    GoldenSpec,
     ReproducibleSpec,
     SignatureSpec,
     TagsSpec,
@@ -45,14 +48,22 @@ def command_evidence(name: str) -> str:
 
 def command(spec: CommandSpec, evidence: Evidence) -> Verdict:
     """The verdict that the operator's program gave where it was run."""
-    where = f"lastgood check {evidence.candidate.name} --to {evidence.environment} --run"
     return _by_certificate(
         spec.name,
         command_evidence(spec.name),
         evidence,
-        f"run it: {where}",
-        after_fail=f"it takes another version, or another program: {where}",
+        f"run it: {_run(evidence)}",
+        after_fail=f"it takes another version, or another program: {_run(evidence)}",
     )
+
+
+def golden(spec: GoldenSpec, evidence: Evidence) -> Verdict:
+    """It gave its golden answers again where it was asked; the load test at registration is not enough."""
+    return _by_certificate(gate_name(spec), GOLDEN, evidence, f"ask it again: {_run(evidence)}")
+
+
+def _run(evidence: Evidence) -> str:
+    return f"lastgood check {quote(evidence.candidate.name)} --to {evidence.environment} --run"
 
 
 def _by_certificate(

@@ -8,19 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from lastgood.core.evidence import LOAD_TEST, Evidence
+from lastgood.core.golden import Golden
 from lastgood.core.manifest import Manifest
 from lastgood.errors import Refused
 from lastgood.trial import Trial, TrialOrder, TrialReport, mlflow_is_here
 
-__all__ = ["ABSOLUTE_TOLERANCE", "RELATIVE_TOLERANCE", "LoadTest", "Tested", "left_out"]
+__all__ = ["LoadTest", "Tested", "left_out"]
 
-RELATIVE_TOLERANCE = 1e-6
-ABSOLUTE_TOLERANCE = 1e-9
-GOLDEN_SIZE_MAX = 16 * 2**20
-GOLDEN_SCHEMA = 1
 PYFUNC = "python_function"
 _LOADER = re.compile(rb"^\s*loader_module: (mlflow\.[a-z_]+)\s*$", re.MULTILINE)
 
@@ -107,31 +102,18 @@ def _unknown(why: str) -> Tested:
 
 
 def _passed(manifest: Manifest, report: TrialReport) -> Tested:
-    golden = {
-        "schema": GOLDEN_SCHEMA,
-        "input": manifest.input_example,
-        "answers": report.answers,
-        "deterministic": report.deterministic,
-        "tolerance": {"relative": RELATIVE_TOLERANCE, "absolute": ABSOLUTE_TOLERANCE},
-    }
-    body = msgspec.json.encode(golden)
-    kept = len(body) <= GOLDEN_SIZE_MAX
+    golden = Golden(
+        input=manifest.input_example, answers=report.answers, deterministic=report.deterministic
+    ).encode()
     words = "answered its input example"
     words += "" if report.deterministic else "; the answers differ from call to call"
-    words += "" if kept else "; the answers are too large to keep"
+    words += "" if golden is not None else "; the answers are too large to keep"
     return Tested(
         evidence=Evidence(
             name=LOAD_TEST,
             outcome="pass",
-            summary=f"{words}: loaded in {report.load_s:.2f} s, answered in {report.predict_ms:.1f} ms, {report.peak_mib:.0f} MiB",
-            figures={
-                "load_s": round(report.load_s, 4),
-                "predict_ms": round(report.predict_ms, 3),
-                "peak_mib": round(report.peak_mib, 1),
-                "deterministic": "yes" if report.deterministic else "no",
-                "mlflow": report.mlflow,
-                "python": report.python,
-            },
+            summary=f"{words}: {report.words}",
+            figures=report.figures,
         ),
-        golden=body if kept else b"",
+        golden=golden or b"",
     )

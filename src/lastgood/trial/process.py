@@ -54,6 +54,23 @@ class TrialReport:
     mlflow: str
     python: str
 
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What it took, as evidence keeps it."""
+        return {
+            "load_s": round(self.load_s, 4),
+            "predict_ms": round(self.predict_ms, 3),
+            "peak_mib": round(self.peak_mib, 1),
+            "deterministic": "yes" if self.deterministic else "no",
+            "mlflow": self.mlflow,
+            "python": self.python,
+        }
+
+    @property
+    def words(self) -> str:
+        """The same in a few words."""
+        return f"loaded in {self.load_s:.2f} s, answered in {self.predict_ms:.1f} ms, {self.peak_mib:.0f} MiB"
+
 
 def mlflow_is_here() -> bool:
     """Whether this interpreter can load MLflow models."""

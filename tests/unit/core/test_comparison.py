@@ -42,13 +42,20 @@ def test_without_metrics_predictions_decide_and_without_both_nothing_is_claimed(
         ([{"p": 0.5}], [{"p": 0.7}], "answer[0].p: 0.5 -> 0.7"),
         ([1], [1, 2], "answer: 1 items -> 2"),
         ({"a": 1}, {"b": 1}, "answer: other names"),
-        (True, 1.0, ""),
+        (True, 1.0, "answer: True -> 1.0"),
+        (True, True, ""),
         ("yes", "no", "answer: yes -> no"),
         (1.0, "1", "answer: 1.0 -> 1"),
     ],
 )
 def test_the_first_difference_is_told(before, after, where):
     assert first_different_answer(before, after, 1e-9) == where
+
+
+def test_the_least_difference_that_counts_may_be_another_than_the_relative_one():
+    assert first_different_answer(0.0, 1e-7, 1e-6) == ""
+    assert first_different_answer(0.0, 1e-7, 1e-6, absolute=1e-9) == "answer: 0.0 -> 1e-07"
+    assert first_different_answer([1.0], [1.0 + 1e-7], 1e-6, absolute=1e-9) == ""
 
 
 def test_moments_and_random_names_do_not_count():

@@ -15,6 +15,7 @@ from lastgood.core.gates import (
     CameThroughSpec,
     CommandSpec,
     EvidenceSpec,
+    GoldenSpec,
     MetricSpec,
     ReproducibleSpec,
     SignatureSpec,
@@ -351,3 +352,13 @@ def test_reproducible_is_put_together_with_others():
     )
     assert said(either, poor) == "pass"
     assert said(AllOfSpec(gates=either.gates), poor) == "fail"
+
+
+def test_a_load_test_is_no_second_look_at_the_golden_answers():
+    assert said(GoldenSpec(), made(WHOLE)) == "unknown"
+    for outcome in ("pass", "fail", "unknown"):
+        found = made(WHOLE, LOADED | {"golden": Certificate(outcome=outcome)})
+        assert said(GoldenSpec(), found) == outcome
+    verdict = judge(GoldenSpec(), evidence(made(WHOLE)))
+    assert (verdict.gate, verdict.may_pass_later) == ("golden answers", True)
+    assert verdict.next_step.endswith("lastgood check churn/1 --to production --run")
