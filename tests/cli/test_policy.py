@@ -46,6 +46,24 @@ def test_gates_say_what_is_missing_and_promote_refuses_with_exit_code_3(governed
     assert churn("log", "churn", "-n", "1", "--json").json["operations"][0]["kind"] == "refuse"
 
 
+def test_a_plan_shows_every_verdict_and_exits_as_the_promotion_would(governed):
+    churn = governed("exit 0")
+    before = churn("log", "--json").out
+    plan = ("promote", "churn/2", "--to", "production", "--plan")
+    answer = churn(*plan)
+    assert answer.code == 3
+    for part in ("version 1 -> version 2", "pass     metric auc", "unknown  smoke", "next: smoke"):
+        assert part in answer.out
+    assert "it would be refused" in answer.out
+    planned = churn(*plan, "--json").json
+    assert (planned["allowed"], planned["blocking"]) == (False, ["smoke"])
+    assert churn("log", "--json").out == before
+    assert churn("check", "churn/2", "--to", "production", "--run").code == 0
+    answer = churn(*plan)  # the control: the same version, after its program said pass
+    assert answer.code == 0
+    assert "refused" not in answer.out
+
+
 @pytest.mark.parametrize(
     ("script", "outcome"), [("exit 0", "pass"), ("exit 1", "fail"), ("exit 7", "unknown")]
 )

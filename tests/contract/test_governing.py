@@ -167,10 +167,32 @@ def test_promoting_and_rolling_back_are_two_rights(door, govern):
 def test_who_decides_on_a_state_that_is_gone_is_told_so_also_by_gates(door, govern):
     register(door, 1, 0.9)
     govern("[environments.production]")
-    head = door.registry.plan_promote(Promote(reference=f"{door.model}/1", to="production")).head
+    head = door.registry.plan_promote(
+        Promote(reference=f"{door.model}/1", to="production"), caller=ANA
+    ).head
     door.promote(1, to="staging")
     with pytest.raises(Conflict):
         door.promote(1, expect_head=head)
+
+
+def test_a_plan_shows_every_verdict_for_the_caller_and_records_nothing(door, govern):
+    register(door, 1, 0.7)
+    govern(POLICY)
+    before = door.registry.log(model=door.model)
+
+    def plan(caller):
+        command = Promote(reference=f"{door.model}/1", to="production")
+        return door.registry.plan_promote(command, caller=caller)
+
+    mine = plan(ANA)
+    assert (mine.allowed, mine.blocking) == (False, ("metric auc", "came through"))
+    assert mine.verdicts == check(door, 1).verdicts
+    assert mine.effects
+    assert plan(BOB).blocking[0] == "right to promote to production"
+    assert list(door.registry.log(model=door.model)) == list(before)
+    # The control: without the policy the same plan is let in.
+    govern(None)
+    assert (plan(ANA).allowed, plan(ANA).verdicts) == (True, ())
 
 
 def test_evidence_recorded_by_hand_opens_its_gate(door, govern):

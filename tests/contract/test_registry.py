@@ -232,7 +232,9 @@ def test_a_plan_changes_nothing_and_says_what_promote_does(door):
     door.versions(2)
     door.promote(1)
     before = len(door.registry.log(model=door.model))
-    plan = door.registry.plan_promote(Promote(reference=f"{door.model}/2", to="production"))
+    plan = door.registry.plan_promote(
+        Promote(reference=f"{door.model}/2", to="production"), caller=ANA
+    )
     assert (plan.before, plan.after) == (1, 2)
     assert plan.effects
     assert len(door.registry.log(model=door.model)) == before
@@ -243,7 +245,7 @@ def test_of_two_who_decided_on_the_same_state_only_one_wins(door):
     door.versions(3)
     heads = [
         door.registry.plan_promote(
-            Promote(reference=f"{door.model}/{number}", to="production")
+            Promote(reference=f"{door.model}/{number}", to="production"), caller=ANA
         ).head
         for number in (2, 3)
     ]

@@ -145,9 +145,12 @@ def test_two_promotions_decided_on_the_same_state_cannot_both_win(doors):
     one, two = doors
     one.versions(3)
     one.promote(1)
+    asked = [
+        Promote(reference=f"{one.model}/{number}", to="production", reason="r") for number in (2, 3)
+    ]
     plans = [
-        one.registry.plan_promote(Promote(reference=f"{one.model}/2", to="production", reason="r")),
-        two.registry.plan_promote(Promote(reference=f"{one.model}/3", to="production", reason="r")),
+        door.registry.plan_promote(command, caller=ANA)
+        for door, command in zip(doors, asked, strict=True)
     ]
     refused = 0
     for door, number, plan in ((one, 2, plans[0]), (two, 3, plans[1])):

@@ -7,15 +7,13 @@ import typer
 from lastgood.cli.output import Output, styled
 from lastgood.cli.programs import run_here
 from lastgood.cli.session import Session
-from lastgood.cli.words import Python
+from lastgood.cli.words import Python, verdicts_block
 from lastgood.core.commands import CheckGates
 from lastgood.core.ids import parse_ref_name
 from lastgood.core.views import CheckView
 from lastgood.errors import Blocked
 
 __all__ = ["check", "show_check"]
-
-_STYLE = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
 
 
 def check(
@@ -58,14 +56,4 @@ def show_check(view: CheckView, out: Output) -> None:
         return
     word = styled("may go", "bold green") if view.allowed else styled("may not go", "bold red")
     out.line(styled(name, "bold"), " ", word, f" to {view.environment}")
-    out.table(
-        ("", "GATE", "WHY"),
-        [
-            (styled(verdict.outcome, _STYLE[verdict.outcome]), verdict.gate, verdict.message)
-            for verdict in view.verdicts
-        ],
-        indent=2,
-    )
-    for verdict in view.verdicts:
-        if verdict.gate in view.blocking and verdict.next_step:
-            out.indented(styled("next: ", "cyan"), f"{verdict.gate}: {verdict.next_step}")
+    verdicts_block(view.verdicts, out, blocking=view.blocking)

@@ -10,6 +10,7 @@ from lastgood.cli.session import Session
 from lastgood.cli.words import plan_block
 from lastgood.core.commands import Promote
 from lastgood.core.ids import parse_ref_name
+from lastgood.errors import Blocked
 
 __all__ = ["promote"]
 
@@ -31,7 +32,11 @@ def promote(
         typer.Option("--reason", "-r", help="Why; the log keeps it. Asked for if left out."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would happen and change nothing.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Show what would happen and what every gate says; change nothing. Exit 3 if it would be refused.",
+        ),
     ] = False,
     release_hold: Annotated[
         bool, typer.Option("--release-hold", help="Promote although the version is on hold there.")
@@ -59,10 +64,10 @@ def promote(
         allow_yanked=allow_yanked,
     )
     with session.registry() as registry:
-        planned = plan_with_repeat(session, registry.plan_promote(command))
+        planned = plan_with_repeat(session, registry.plan_promote(command, caller=session.caller()))
         if plan:
             session.out.json(planned) if session.as_json else plan_block(planned, session.out)
-            return 0
+            return 0 if planned.allowed else Blocked.exit_code
         why = (
             ""
             if planned.already

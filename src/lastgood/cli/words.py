@@ -1,7 +1,7 @@
 """Parts of answers that several verbs show alike."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated
 
 import typer
@@ -11,6 +11,7 @@ from lastgood.cli.output import Output, clean, moment, span, styled, text
 from lastgood.core.ids import Digest, VersionNumber
 from lastgood.core.moments import Moment
 from lastgood.core.references import ANY_ENVIRONMENT
+from lastgood.core.verdicts import Verdict
 from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "plan_details",
     "refs_text",
     "short",
+    "verdicts_block",
 ]
 
 At = Annotated[
@@ -54,6 +56,7 @@ DIGEST_DIGITS_SHOWN = 12
 PART_DIGITS_SHOWN = 48  # a commit with the beginning of its patch
 _WHOLE_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]*")
 _MARK_STYLE = {"good": "green", "bad": "red", "yanked": "red"}
+_OUTCOME_STYLE = {"pass": "green", "fail": "bold red", "unknown": "yellow"}
 _KIND_STYLE = {
     "promote": "green",
     "refuse": "bold red",
@@ -154,7 +157,25 @@ def plan_block(plan: Plan, out: Output) -> None:
             ),
             indent=2,
         )
+    if plan.verdicts:
+        verdicts_block(plan.verdicts, out, blocking=plan.blocking)
+    if not plan.allowed:
+        out.indented(styled("it would be refused", "bold red"))
     out.indented(styled("nothing was changed: this is the plan only", "dim"))
+
+
+def verdicts_block(
+    verdicts: Collection[Verdict], out: Output, *, blocking: Collection[str]
+) -> None:
+    """What each gate says, and what to do about those that stand in the way."""
+    out.table(
+        ("", "GATE", "WHY"),
+        [(styled(v.outcome, _OUTCOME_STYLE[v.outcome]), v.gate, v.message) for v in verdicts],
+        indent=2,
+    )
+    for verdict in verdicts:
+        if verdict.gate in blocking and verdict.next_step:
+            out.indented(styled("next: ", "cyan"), f"{verdict.gate}: {verdict.next_step}")
 
 
 def model_plan_block(plan: ModelPlan, out: Output) -> None:

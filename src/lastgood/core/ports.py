@@ -104,8 +104,12 @@ class Registry(RegistryFeed, Tracing, TimeTravel, Governing, Protocol):
         """
         ...
 
-    def plan_promote(self, command: Promote) -> Plan:
-        """What `promote` would do; changes nothing."""
+    def plan_promote(self, command: Promote, *, caller: Caller) -> Plan:
+        """What `promote` would do for that caller, and what every gate says; changes nothing and records nothing.
+
+        Raises:
+            Held, Yanked, Unverified, NotFound: as `promote`. A gate that refuses is no error here: `allowed` is False.
+        """
         ...
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:

@@ -168,6 +168,12 @@ class Plan:
     undo: str = ""
     parts: tuple[PartMove, ...] = ()
     """What of a version changes and what stays; only in plans that are asked for."""
+    allowed: bool = True
+    """For a promotion that is planned: whether the gates let it in."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What each gate says."""
+    blocking: tuple[str, ...] = ()
+    """Names of the gates that stand in the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ from lastgood.engine import history
 from lastgood.engine.diff import differences
 from lastgood.engine.findings import decide_evidence, verify_named
 from lastgood.engine.fsck import fsck
+from lastgood.engine.gatekeeper import Judgement
 from lastgood.engine.governing_verbs import GoverningVerbs
 from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.outcomes import known_outcome, outcome_of, subject_of
@@ -175,9 +176,22 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
 
     # --- promote and roll back ----------------------------------------------------------------------
 
-    def plan_promote(self, command: Promote) -> Plan:
+    def plan_promote(self, command: Promote, *, caller: Caller) -> Plan:
         parse_ref_name(command.to)
-        return self._read(lambda c: plan_promote(c, command, now=self._now())).plan
+
+        def query(connection: Connection) -> Plan:
+            plan = plan_promote(connection, command, now=self._now()).plan
+            judgement = self._judged(plan, caller, connection)
+            if judgement is None:
+                return plan
+            return replace(
+                plan,
+                allowed=not judgement.blocking,
+                verdicts=judgement.verdicts,
+                blocking=tuple(verdict.gate for verdict in judgement.blocking),
+            )
+
+        return self._read(query)
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:
         parse_ref_name(command.to)
@@ -199,10 +213,15 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
 
     def _is_let_in(self, plan: Plan, caller: Caller, connection: Connection) -> bool:
         """Whether the gates let it in; asked again, as a part of the act, when it counts."""
+        judgement = self._judged(plan, caller, connection)
+        return judgement is None or not judgement.blocking
+
+    def _judged(self, plan: Plan, caller: Caller, connection: Connection) -> Judgement | None:
+        """What the gates say; None if nothing would move, or nothing rules the environment."""
         if plan.already or plan.after is None:
-            return True
+            return None
         model = model_of(connection, plan.model)
-        judgement = self._kernel.gates.judge(
+        return self._kernel.gates.judge(
             connection,
             model,
             version_of(connection, model, plan.after),
@@ -210,7 +229,6 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
             actor=caller.actor.name,
             now=self._now(),
         )
-        return judgement is None or not judgement.blocking
 
     def plan_rollback(self, command: Rollback) -> Plan:
         parse_ref_name(command.environment)

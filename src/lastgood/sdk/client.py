@@ -141,8 +141,8 @@ class RemoteRegistry(TimeCalls, GoverningCalls):
     def register(self, command: Register, *, caller: Caller) -> Outcome:
         return self._act("register", command, caller)
 
-    def plan_promote(self, command: Promote) -> Plan:
-        return decode(self._http.call("POST", "promote/plan", body=command), Plan)
+    def plan_promote(self, command: Promote, *, caller: Caller) -> Plan:
+        return self._ask("promote/plan", command, Plan, caller)
 
     def promote(self, command: Promote, *, caller: Caller) -> Outcome:
         return self._act("promote", command, caller)

@@ -109,7 +109,8 @@ def test_a_plan_changes_nothing_and_is_what_happens(three):
 
 
 def test_two_promoters_who_decided_on_the_same_state_cannot_both_win(three):
-    head = three.registry.plan_promote(Promote(reference="churn/1", to="production")).head
+    command = Promote(reference="churn/1", to="production")
+    head = three.registry.plan_promote(command, caller=three.caller).head
     three.promote(1, expect_head=head)
     with pytest.raises(Conflict) as refusal:
         three.promote(2, expect_head=head)

@@ -32,9 +32,9 @@ def changing_routes(registry: Registry) -> APIRouter:
         return reply(registry.register(_register(command), caller=caller))
 
     @routes.post("/promote/plan", response_model=Plan)
-    def plan_promote(command: PromoteBody) -> Response:
-        """What promoting would do."""
-        return reply(registry.plan_promote(_promote(command)))
+    def plan_promote(command: PromoteBody, caller: Calling) -> Response:
+        """What promoting would do for the caller, with the verdict of every gate; nothing is recorded."""
+        return reply(registry.plan_promote(_promote(command), caller=caller))
 
     @routes.post("/promote", response_model=Outcome)
     def promote(command: PromoteBody, caller: Calling) -> Response:
