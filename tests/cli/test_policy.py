@@ -88,6 +88,11 @@ def test_approve_and_reject(churn, tmp_path):
     assert churn(*ask).code == 0
     assert churn("reject", *said, "--actor", "eve").code == 0
     assert "rejected by eve" in churn(*ask).out
+    shown = churn("show", "churn/2").out
+    assert "reviewed for production, by bob just now, until " in shown
+    assert "rejected for production as reviewed, by eve just now: x" in shown
+    assert churn("promote", "churn/2", "--to", "production", "--reason", "x").code == 3
+    assert "production: refused just now" in churn("show", "churn/2").out
     assert churn("approve", *said, "--actor", "eve", "--expires", "soon").code == 2
 
 
@@ -117,6 +122,7 @@ def test_pause_and_hold(churn):
     held = churn("hold", "add", "churn/2", "--owner", "bob", "--expires", "3d", "--reason", "odd")
     assert held.code == 0
     assert churn(*go).code == 3
+    assert ", ask bob: odd" in churn("show", "churn/2").out
     assert churn("hold", "release", "churn/2", "--reason", "fine").code == 0
     assert churn(*go).code == 0
     assert churn("hold", "add", "churn/2", "--expires", "soon", "--reason", "x").code == 2

@@ -287,6 +287,51 @@ def test_an_approval_is_of_one_version_and_ends(door, govern):
         say(door, 1, BOB, lasts_s=-1)
 
 
+def test_show_lists_the_words_that_count_and_what_the_gates_said_last(door, govern):
+    register(door, 1, 0.9)
+    register(door, 2, 0.9)
+    govern(FOUR_EYES)
+    say(door, 1, BOB, lasts_s=3600, reason="looks right")
+    say(door, 1, EVE, word="reject", meaning="reviewed", reason="biased")
+    with pytest.raises(Blocked):
+        door.promote(1)
+    refusal = door.registry.log(model=door.model)[0]
+    shown = door.registry.show(f"{door.model}/1")
+    bob, eve = shown.approvals
+    assert (bob.actor, bob.word, bob.meaning, bob.environment, bob.reason) == (
+        "Bob", "approve", "approved", "production", "looks right"
+    )  # fmt: skip
+    assert bob.expires_ms > bob.at_ms
+    assert (eve.actor, eve.word, eve.meaning, eve.expires_ms) == ("Eve", "reject", "reviewed", None)
+    (asked,) = shown.verdicts
+    assert (asked.environment, asked.allowed, asked.operation) == (
+        "production", False, refusal.operation
+    )  # fmt: skip
+    assert asked.verdicts[0].message == f"{door.model}/1 was rejected by Eve"
+    other = door.registry.show(f"{door.model}/2")
+    assert (other.approvals, other.verdicts) == ((), ())
+    # Whoever takes a rejection back says another word; the newest verdicts replace the earlier ones.
+    say(door, 1, EVE, meaning="reviewed")
+    door.promote(1)
+    shown = door.registry.show(f"{door.model}/1")
+    assert {one.word for one in shown.approvals} == {"approve"}
+    assert [one.allowed for one in shown.verdicts] == [True]
+    then = door.registry.show(f"{door.model}/1", at=refusal.operation)
+    assert [one.word for one in then.approvals] == ["approve", "reject"]
+    assert [one.allowed for one in then.verdicts] == [False]
+    assert not door.registry.fsck().problems
+
+
+def test_a_word_that_expired_is_not_listed(door, govern):
+    register(door, 1, 0.9)
+    given = say(door, 1, BOB, lasts_s=1)
+    assert len(door.registry.show(f"{door.model}/1").approvals) == 1
+    time.sleep(1.2)
+    assert door.registry.show(f"{door.model}/1").approvals == ()
+    at = door.registry.show(f"{door.model}/1", at=given.operation)
+    assert len(at.approvals) == 1  # as of then it counted
+
+
 def test_a_policy_may_do_without_four_eyes(door, govern):
     register(door, 1, 0.9)
     govern(FOUR_EYES + "\nfour_eyes = false")

@@ -6,7 +6,15 @@ import typer
 
 from lastgood.cli.output import Output, bytes_of, moment, styled, text
 from lastgood.cli.session import Session
-from lastgood.cli.words import At, as_of_line, holds_text, marks_text, refs_text
+from lastgood.cli.words import (
+    At,
+    approvals_text,
+    as_of_line,
+    gates_text,
+    holds_text,
+    marks_text,
+    refs_text,
+)
 from lastgood.core.manifest import Manifest
 from lastgood.core.reproducibility import ITEMS
 from lastgood.core.views import VersionView
@@ -56,6 +64,8 @@ def show_version(view: VersionView, out: Output) -> None:
             ("refs", refs_text(view.refs)),
             ("judged", marks_text(view.marks, because=True)),
             ("holds", holds_text(view.holds, out)),
+            ("approvals", approvals_text(view.approvals, out)),
+            ("gates", gates_text(view.verdicts, out)),
             ("stage", "" if view.stage == "None" else view.stage),
             (
                 "digest",

@@ -1,26 +1,36 @@
 """Parts of answers that several verbs show alike."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from lastgood.cli.output import Output, clean, moment, span, styled, text
-from lastgood.core.ids import Digest, VersionNumber
+from lastgood.core.ids import Digest, Instant, VersionNumber
 from lastgood.core.moments import Moment
 from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.verdicts import Verdict
-from lastgood.core.views import HoldView, LogEntry, MarkView, ModelPlan, Plan
+from lastgood.core.views import (
+    ApprovalView,
+    HoldView,
+    LogEntry,
+    MarkView,
+    ModelPlan,
+    Plan,
+    VerdictsView,
+)
 
 __all__ = [
     "At",
     "Python",
+    "approvals_text",
     "as_of_line",
     "brief",
     "effects_block",
     "entry_block",
+    "gates_text",
     "holds_text",
     "marks_text",
     "model_plan_block",
@@ -101,15 +111,60 @@ def marks_text(marks: Iterable[MarkView], *, because: bool = False) -> Text:
 
 
 def holds_text(holds: Iterable[HoldView], out: Output) -> Text:
-    """Holds with who and why."""
+    """Holds with who, why and until when."""
     return Text("\n").join(
         text(
             styled("on hold", "yellow"),
             f" in {hold.environment}, by {hold.actor} {out.ago(hold.since_ms)}",
+            _until(hold.expires_ms, out),
+            f", ask {hold.owner}" if hold.owner else "",
             f": {hold.reason}" if hold.reason else "",
         )
         for hold in holds
     )
+
+
+def approvals_text(approvals: Iterable[ApprovalView], out: Output) -> Text:
+    """Who said yes or no for which environment, in what sense, until when."""
+    return Text("\n").join(
+        text(
+            styled("rejected", "bold red")
+            if one.word == "reject"
+            else styled(one.meaning, "green"),
+            f" for {one.environment}",
+            f" as {one.meaning}" if one.word == "reject" and one.meaning != "approved" else "",
+            f", by {one.actor} {out.ago(one.at_ms)}",
+            _until(one.expires_ms, out),
+            f": {one.reason}" if one.reason else "",
+        )
+        for one in approvals
+    )
+
+
+def gates_text(asked: Iterable[VerdictsView], out: Output) -> Text:
+    """What the gates of each environment said last, and why they refused."""
+    return Text("\n").join(
+        text(
+            f"{one.environment}: ",
+            styled("let in", "green") if one.allowed else styled("refused", "bold red"),
+            f" {out.ago(one.at_ms)}, {one.operation}",
+            "" if one.allowed else "".join(_why_refused(one)),
+        )
+        for one in asked
+    )
+
+
+def _why_refused(asked: VerdictsView) -> Iterator[str]:
+    for verdict in asked.verdicts:
+        if verdict.outcome != "pass":
+            yield f"\n  {verdict.outcome} {verdict.gate}: {verdict.message}"
+
+
+def _until(expires_ms: Instant | None, out: Output) -> str:
+    if expires_ms is None:
+        return ""
+    over = expires_ms <= out.now
+    return f", expired {out.ago(expires_ms)}" if over else f", until {moment(expires_ms)}"
 
 
 def as_of_line(asked: Moment | None, out: Output) -> None:

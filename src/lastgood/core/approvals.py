@@ -42,6 +42,11 @@ class Approval:
     expires_ms: Instant | None = None
     """For an approval: when it ends to count."""
 
+    def counts(self, *, digest: Digest | None, now: Instant) -> bool:
+        """Whether it is a word on these bytes that has not expired."""
+        same = self.digest == digest and digest is not None
+        return same and (self.expires_ms is None or now < self.expires_ms)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lastgood.core.approvals import ApprovalWord, Meaning
 from lastgood.core.evidence import EvidenceOutcome
 from lastgood.core.ids import (
     Digest,
@@ -22,6 +23,7 @@ from lastgood.core.reproducibility import Missing
 from lastgood.core.verdicts import Verdict
 
 __all__ = [
+    "ApprovalView",
     "BlameView",
     "CheckView",
     "DiffView",
@@ -44,6 +46,7 @@ __all__ = [
     "Problem",
     "Target",
     "TenureView",
+    "VerdictsView",
     "VersionView",
     "WhyView",
 ]
@@ -90,6 +93,33 @@ class EvidenceView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalView:
+    """What a person said of a version for an environment, as far as it still counts."""
+
+    environment: RefName
+    actor: str
+    word: ApprovalWord
+    meaning: Meaning
+    at_ms: Instant
+    expires_ms: Instant | None
+    """When it ends to count; None: never."""
+    operation: OperationId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictsView:
+    """What the gates said when a version last was to go to an environment."""
+
+    environment: RefName
+    allowed: bool
+    verdicts: tuple[Verdict, ...]
+    operation: OperationId
+    actor: str
+    at_ms: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
     """A version and everything known of it."""
 
@@ -116,6 +146,10 @@ class VersionView:
     """None in lists, and for an external version."""
     missing: tuple[Missing, ...] = ()
     """With a manifest: what the version lacks to be made again."""
+    approvals: tuple[ApprovalView, ...] = ()
+    """Not in lists: approvals and rejections of these bytes that are in force, oldest first."""
+    verdicts: tuple[VerdictsView, ...] = ()
+    """Not in lists: the newest recorded verdicts, by environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,12 +49,12 @@ from lastgood.engine.gatekeeper import Judgement
 from lastgood.engine.governing_verbs import GoverningVerbs
 from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.outcomes import known_outcome, outcome_of, subject_of
-from lastgood.engine.past import model_meant, read_models_at, read_past
+from lastgood.engine.past import model_meant, point_at, read_models_at, read_past
 from lastgood.engine.preflight import read_manifest, verify_files
 from lastgood.engine.promote import Planned, plan_promote, plan_rollback, summary_of
 from lastgood.engine.register import check_registration, decide_register
 from lastgood.engine.resolve import Found, find, model_of, version_of
-from lastgood.engine.show import model_views, version_view, version_views
+from lastgood.engine.show import model_views, version_view, version_views, with_words
 from lastgood.engine.time_verbs import TimeVerbs
 from lastgood.engine.tracing_verbs import TracingVerbs
 from lastgood.errors import (
@@ -98,10 +98,15 @@ class LocalRegistry(TracingVerbs, TimeVerbs, GoverningVerbs):
 
     def show(self, reference: str, *, at: Moment | None = None) -> VersionView:
         def query(connection: Connection) -> VersionView:
-            found = find(connection, reference, now=self._now())
-            return version_view(connection, found.model, found.version, self._kernel.settings)
+            then = self._now() if at is None else point_at(connection, at).at_ms
+            return self._past(connection, at, reference, lambda c: shown(c, then))
 
-        return self._with_manifest(self._read(lambda c: self._past(c, at, reference, query)))
+        def shown(connection: Connection, then: Instant) -> VersionView:
+            found = find(connection, reference, now=self._now())
+            view = version_view(connection, found.model, found.version, self._kernel.settings)
+            return with_words(connection, found.model, found.version, view, now=then)
+
+        return self._with_manifest(self._read(query))
 
     def manifest(self, digest: Digest) -> Manifest:
         return read_manifest(self._kernel.objects, parse_digest(digest))

@@ -1,17 +1,29 @@
 """Models and versions as views."""
 
-from lastgood.core.ids import VersionNumber
+from dataclasses import replace
+
+from lastgood.core.changes import VerdictsRecorded
+from lastgood.core.ids import Instant, VersionNumber
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Operation
-from lastgood.core.views import EvidenceView, HoldView, ModelView, VersionView
+from lastgood.core.views import (
+    ApprovalView,
+    EvidenceView,
+    HoldView,
+    ModelView,
+    VerdictsView,
+    VersionView,
+)
 from lastgood.engine.evidence import marks_on
 from lastgood.engine.settings import Settings
 from lastgood.store import log
 from lastgood.store import registry as rows
+from lastgood.store.approvals import approvals_on
 from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
+from lastgood.store.verdicts import verdicts_of
 
-__all__ = ["model_views", "version_view", "version_views"]
+__all__ = ["model_views", "version_view", "version_views", "with_words"]
 
 
 def model_views(connection: Connection) -> list[ModelView]:
@@ -69,6 +81,61 @@ def version_view(
         holds=_holds(connection, model, row.version),
         evidence=_evidence(connection, model, row.version),
         manifest=manifest,
+    )
+
+
+def with_words(
+    connection: Connection,
+    model: rows.ModelRow,
+    row: rows.VersionRow,
+    view: VersionView,
+    *,
+    now: Instant,
+) -> VersionView:
+    """The view with what people and gates said of the version, as far as it counts at that moment."""
+    words = [
+        one
+        for one in approvals_on(connection, model.id, row.version)
+        if one.approval.counts(digest=row.digest, now=now)
+    ]
+    asked = verdicts_of(connection, model.id, row.version)
+    operations = log.by_seqs(connection, [*(one.seq for one in words), *asked.values()])
+    return replace(
+        view,
+        approvals=tuple(
+            ApprovalView(
+                environment=one.environment,
+                actor=one.approval.actor,
+                word=one.approval.word,
+                meaning=one.approval.meaning,
+                at_ms=one.approval.at_ms,
+                expires_ms=one.approval.expires_ms,
+                operation=operations[one.seq].id,
+                reason=operations[one.seq].reason,
+            )
+            for one in words
+        ),
+        verdicts=tuple(
+            _verdicts(operations[seq], row.version, environment)
+            for environment, seq in asked.items()
+        ),
+    )
+
+
+def _verdicts(operation: Operation, version: VersionNumber, environment: str) -> VerdictsView:
+    said = next(
+        change
+        for change in operation.changes
+        if isinstance(change, VerdictsRecorded)
+        and (change.version, change.environment) == (version, environment)
+    )
+    return VerdictsView(
+        environment=said.environment,
+        allowed=said.allowed,
+        verdicts=said.verdicts,
+        operation=operation.id,
+        actor=operation.actor.name,
+        at_ms=operation.at_ms,
     )
 
 

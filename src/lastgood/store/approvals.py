@@ -1,15 +1,22 @@
 """What people said of versions: the last word of each person in each meaning."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import sqlalchemy as sa
 
 from lastgood.core.approvals import Approval
 from lastgood.core.changes import ApprovalGiven
+from lastgood.core.ids import RefName
 from lastgood.core.operations import Operation
 from lastgood.store.database import Connection
 from lastgood.store.schema import approvals
 from lastgood.store.statement import Statement
 
-__all__ = ["approvals_of", "record_approval"]
+__all__ = ["ApprovalRow", "approvals_of", "approvals_on", "record_approval"]
+
+NAMES = ("actor", "word", "meaning", "digest", "at_ms", "expires_ms")
 
 _a = approvals.c
 _of = Statement(
@@ -19,6 +26,13 @@ _of = Statement(
         _a.environment == sa.bindparam("environment"),
         _a.version == sa.bindparam("version"),
     )
+    .order_by(_a.seq)
+)
+_on = Statement(
+    sa.select(
+        _a.environment, _a.seq, _a.actor, _a.word, _a.meaning, _a.digest, _a.at_ms, _a.expires_ms
+    )
+    .where(_a.model_id == sa.bindparam("model_id"), _a.version == sa.bindparam("version"))
     .order_by(_a.seq)
 )
 _forget = Statement(
@@ -40,8 +54,26 @@ def approvals_of(
     found = _of.all(
         connection, {"model_id": model_id, "environment": environment, "version": version}
     )
-    names = ("actor", "word", "meaning", "digest", "at_ms", "expires_ms")
-    return [Approval(**dict(zip(names, row, strict=True))) for row in found]
+    return [_approval(row) for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """One person's word, for which environment, and the operation that recorded it."""
+
+    environment: RefName
+    seq: int
+    approval: Approval
+
+
+def approvals_on(connection: Connection, model_id: int, version: int) -> list[ApprovalRow]:
+    """The words on a version for all environments, oldest first."""
+    found = _on.all(connection, {"model_id": model_id, "version": version})
+    return [ApprovalRow(RefName(row[0]), int(row[1]), _approval(row[2:])) for row in found]
+
+
+def _approval(row: Sequence[Any]) -> Approval:
+    return Approval(**dict(zip(NAMES, row, strict=True)))
 
 
 def record_approval(

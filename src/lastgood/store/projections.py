@@ -26,6 +26,7 @@ from lastgood.core.changes import (
     StageChanged,
     TagSet,
     TimesKept,
+    VerdictsRecorded,
     VersionDeleted,
     VersionRegistered,
 )
@@ -54,10 +55,12 @@ from lastgood.store.schema import (
     policies,
     ref_moves,
     refs,
+    verdicts,
     version_tags,
     versions,
 )
 from lastgood.store.statement import Statement
+from lastgood.store.verdicts import record_verdicts
 
 __all__ = ["apply", "clear", "dump", "folded"]
 
@@ -153,8 +156,9 @@ _OF_A_MODEL = (
     approvals,
     data_holds,
     pauses,
+    verdicts,
 )
-_OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals, data_holds)
+_OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals, data_holds, verdicts)
 
 
 def apply(tx: Connection, operation: Operation) -> None:
@@ -451,6 +455,7 @@ _HANDLERS: dict[type[Change], Callable[[Connection, int, Any, Operation], None]]
     EvidenceRecorded: record_evidence,
     PolicySet: _set_policy,
     ApprovalGiven: record_approval,
+    VerdictsRecorded: record_verdicts,
     EnvironmentPaused: set_pause,
     NumbersUsed: _use_numbers,
     TimesKept: _keep_times,

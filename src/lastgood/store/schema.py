@@ -78,7 +78,7 @@ meta = Table(
 
 # --- projections ----------------------------------------------------------------------------------
 
-PROJECTION_VERSION = "6"
+PROJECTION_VERSION = "7"
 _projection = {"projection": True}
 
 models = Table(
@@ -285,6 +285,17 @@ approvals = Table(
     Column("at_ms", Big, nullable=False),
     Column("expires_ms", Big),
     PrimaryKeyConstraint("model_id", "environment", "version", "actor", "meaning"),
+    info=_projection,
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("model_id", Big, nullable=False),
+    Column("environment", _chars(255), nullable=False),
+    Column("version", Big, nullable=False),
+    Column("seq", Big, nullable=False),  # of the newest operation that holds verdicts
+    PrimaryKeyConstraint("model_id", "environment", "version"),
     info=_projection,
 )
 

@@ -1018,6 +1018,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_uploads_expires_ms"), "uploads", ["expires_ms"], unique=False)
     op.create_table(
+        "verdicts",
+        sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "environment",
+            sa.String(length=255).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "environment", "version"),
+        info={"projection": True},
+    )
+    op.create_table(
         "version_tags",
         sa.Column("model_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("version", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
