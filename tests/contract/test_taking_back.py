@@ -1,5 +1,6 @@
 """The contract of `core.ports_time.TimeTravel`, over both doors."""
 
+import time
 import uuid
 from dataclasses import replace
 
@@ -304,6 +305,43 @@ def test_yanked_in_one_environment_only(door):
 
 
 # --- holds with owner and expiry --------------------------------------------------------------------
+
+
+def held(door, number, lasts_s):
+    command = PlaceHold(reference=f"{door.model}/{number}", reason="odd", lasts_s=lasts_s)
+    return door.registry.hold(command, caller=ANA)
+
+
+def test_a_hold_that_expired_is_not_in_the_way_of_an_undo(door):
+    door.versions(2)
+    door.promote(1)
+    held(door, 2, None)
+    door.promote(2, release_hold=True)
+    held(door, 2, 3600)
+    with pytest.raises(Irreversible, match="hold of version 2"):
+        undo(door)  # the control: one that still counts is a change since
+    door.registry.release(ReleaseHold(reference=f"{door.model}/2", reason="x"), caller=ANA)
+    held(door, 2, 1)
+    time.sleep(1.2)
+    undo(door)
+    assert door.registry.target(door.model, "production").version == 1
+    (hold,) = door.registry.show(f"{door.model}/2").holds
+    assert (hold.environment, hold.expires_ms) == ("production", None)  # as it was before
+    door.registry.undo(Undo(model=door.model, redo=True), caller=ANA)
+    assert door.registry.target(door.model, "production").version == 2
+    assert not door.registry.fsck().problems
+
+
+def test_a_hold_that_expired_is_not_in_the_way_of_a_restore(door):
+    door.versions(2)
+    first = door.promote(1)
+    door.promote(2)
+    held(door, 1, 1)
+    with pytest.raises(Held):
+        restore(door, first.operation)
+    time.sleep(1.2)
+    restore(door, first.operation)
+    assert door.registry.target(door.model, "production").version == 1
 
 
 def test_a_hold_that_comes_back_is_the_hold_it_was(door):

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lastgood.cli.output import bytes_of, styled
+from lastgood.cli.output import Output, bytes_of, styled
 from lastgood.cli.session import Session
-from lastgood.cli.words import At, as_of_line, marks_text, refs_text, short
+from lastgood.cli.words import At, as_of_line, marks_text, refs_text, short, until_text
 from lastgood.core.ids import parse_model_name
 from lastgood.core.views import ModelView, VersionView
 
@@ -76,7 +76,7 @@ def _show_versions(session: Session, model: str, versions: Sequence[VersionView]
             (
                 styled(str(view.version), "bold"),
                 refs_text(view.refs) or "-",
-                _judged(view) or "-",
+                _judged(view, out) or "-",
                 bytes_of(view.size),
                 f"{out.ago(view.registered_ms)} by {view.registered_by}",
                 short(view.digest),
@@ -86,6 +86,9 @@ def _show_versions(session: Session, model: str, versions: Sequence[VersionView]
     )
 
 
-def _judged(view: VersionView) -> Text:
-    held = [styled(f"on hold in {hold.environment}", "yellow") for hold in view.holds]
+def _judged(view: VersionView, out: Output) -> Text:
+    held = [
+        styled(f"on hold in {hold.environment}{until_text(hold.expires_ms, out)}", "yellow")
+        for hold in view.holds
+    ]
     return Text("\n").join([part for part in (marks_text(view.marks), *held) if part])

@@ -39,6 +39,7 @@ __all__ = [
     "plan_details",
     "refs_text",
     "short",
+    "until_text",
     "verdicts_block",
 ]
 
@@ -116,7 +117,7 @@ def holds_text(holds: Iterable[HoldView], out: Output) -> Text:
         text(
             styled("on hold", "yellow"),
             f" in {hold.environment}, by {hold.actor} {out.ago(hold.since_ms)}",
-            _until(hold.expires_ms, out),
+            until_text(hold.expires_ms, out),
             f", ask {hold.owner}" if hold.owner else "",
             f": {hold.reason}" if hold.reason else "",
         )
@@ -134,7 +135,7 @@ def approvals_text(approvals: Iterable[ApprovalView], out: Output) -> Text:
             f" for {one.environment}",
             f" as {one.meaning}" if one.word == "reject" and one.meaning != "approved" else "",
             f", by {one.actor} {out.ago(one.at_ms)}",
-            _until(one.expires_ms, out),
+            until_text(one.expires_ms, out),
             f": {one.reason}" if one.reason else "",
         )
         for one in approvals
@@ -160,7 +161,8 @@ def _why_refused(asked: VerdictsView) -> Iterator[str]:
             yield f"\n  {verdict.outcome} {verdict.gate}: {verdict.message}"
 
 
-def _until(expires_ms: Instant | None, out: Output) -> str:
+def until_text(expires_ms: Instant | None, out: Output) -> str:
+    """Until when a hold or an approval counts, to append; empty if it does not end."""
     if expires_ms is None:
         return ""
     over = expires_ms <= out.now

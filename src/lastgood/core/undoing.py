@@ -104,6 +104,7 @@ def reverted(
     state: State,
     versions: Collection[VersionNumber],
     holds: Mapping[Thing, HoldPlaced] | None = None,
+    lapsed: Collection[Thing] = (),
 ) -> tuple[Change, ...]:
     """The changes that put everything back to what it was before the operation.
 
@@ -113,11 +114,12 @@ def reverted(
         state: How each of `things_of` is now.
         versions: Those that exist.
         holds: For holds that the operation released: how they were placed, with owner, expiry and data.
+        lapsed: Holds that are there but have expired: they are in nobody's way, whichever way they are to go.
 
     Raises:
         Irreversible: something else is not as the operation left it, or cannot be put back.
     """
-    now = dict(state)
+    now, open_ = dict(state), set(lapsed)
     changes: list[Change] = []
     for change in reversed(_that_stay(operation)):
         step = _step(operation.id, change)
@@ -127,13 +129,14 @@ def reverted(
                 f"{operation.id} cannot be taken back: version {named} of {model} was deleted since",
                 hint=f"lastgood log {quote(model)} shows what happened",
             )
-        if now.get(step.thing) != step.after:
+        if step.thing not in open_ and now.get(step.thing) != step.after:
             raise Irreversible(
                 f"{operation.id} cannot be taken back: it left {step.thing} as {_words(step.after)}, "
                 f"which is {_words(now.get(step.thing))} now",
                 hint=f"take back what came after it first; lastgood log {quote(model)} shows it",
             )
         now[step.thing] = step.before
+        open_.discard(step.thing)
         inverse = (holds or {}).get(step.thing, step.inverse)
         changes.append(replace(inverse, model=model))
     # Refs first, as everywhere: they are what people look for.

@@ -276,13 +276,12 @@ def _why_model_protected(
         current = ref.version if ref else None
         if current is not None:
             return f"{model.name}/{current} is live in {name}"
-        good = find_last_good(tx, model, name, settings, current=None).candidate
+        good = find_last_good(tx, model, name, settings, current=None, now=now).candidate
         if good is not None:
             return f"{model.name}/{good.version} is the last good version of {name}: a rollback would return to it"
     for hold in rows.holds_of(tx, model.id):
-        return (
-            f"{model.name}/{hold.version} is on hold in {hold.environment} (placed by {hold.actor})"
-        )
+        if hold.counts_at(now):
+            return f"{model.name}/{hold.version} is on hold in {hold.environment} (placed by {hold.actor})"
     return why_retained(tx, model, None, now)
 
 

@@ -93,7 +93,7 @@ def find_last_good(
     *,
     current: VersionNumber | None,
     damaged: dict[VersionNumber, str] | None = None,
-    now: Instant | None = None,
+    now: Instant,
 ) -> LastGood:
     """Which version to return to.
 
@@ -104,7 +104,7 @@ def find_last_good(
         settings: With the rule for the environment.
         current: What is live now; never chosen.
         damaged: Versions whose bytes were found damaged, with what is wrong.
-        now: Holds that have expired by then do not count; None: all count.
+        now: Holds that have expired by then do not count.
     """
     tenures = tenures_of(connection, model.id, ref)
     kept_out = kept_out_by_data(connection, model.id, ref, now=now)
@@ -126,7 +126,7 @@ def find_last_good(
         held=[
             h.version
             for h in rows.holds_of(connection, model.id)
-            if h.environment == ref and (now is None or h.counts_at(now))
+            if h.environment == ref and h.counts_at(now)
         ],
         unavailable=unavailable,
     )

@@ -215,14 +215,12 @@ def _plan_empty(state: _State) -> Planned:
     return Planned(plan=plan, changes=changes, target_digest=None)
 
 
-def hold_facts(
-    connection: Connection, model_id: int, *, now: Instant | None = None
-) -> tuple[HoldFact, ...]:
-    """The holds on versions of a model; with `now` only those that have not expired."""
+def hold_facts(connection: Connection, model_id: int, *, now: Instant) -> tuple[HoldFact, ...]:
+    """The holds on versions of a model that have not expired."""
     return tuple(
         HoldFact(h.version, h.environment, h.owner or h.actor, h.reason)
         for h in rows.holds_of(connection, model_id)
-        if now is None or h.counts_at(now)
+        if h.counts_at(now)
     )
 
 

@@ -54,14 +54,19 @@ def why_protected(
         if ref.ref in protected:
             return f"{model.name}/{version} is live in {ref.ref}"
     for hold in rows.holds_of(connection, model.id):
-        if hold.version == version:
+        if hold.version == version and hold.counts_at(now):
             return (
                 f"{model.name}/{version} is on hold in {hold.environment} (placed by {hold.actor})"
             )
     for name in sorted(protected):
         current = rows.ref_of(connection, model.id, name)
         good = find_last_good(
-            connection, model, name, settings, current=current.version if current else None
+            connection,
+            model,
+            name,
+            settings,
+            current=current.version if current else None,
+            now=now,
         ).candidate
         if good is not None and good.version == version:
             return f"{model.name}/{version} is the last good version of {name}: a rollback would return to it"

@@ -139,6 +139,11 @@ def _take_back(
         state=_state(connection, model, things_of(operation), versions),
         versions={v.version for v in versions},
         holds=_placed(connection, operation),
+        lapsed=[
+            Thing("hold", hold.environment, hold.version)
+            for hold in rows.holds_of(connection, model.id)
+            if not hold.counts_at(now)
+        ],
     )
     return _planned(
         connection, kind, model, changes, about=operation, release_hold=release_hold, now=now
