@@ -18,6 +18,10 @@ def test_lineage(churn):
     dot = churn("lineage", "churn/1", "--down", "--dot").out
     assert '"churn/1" -> "churn@production";' in dot
     assert churn("lineage", "churn/1", "--up", "--down").code == 2
+    first = churn("log", "churn", "--json").json["operations"][-1]["operation"]
+    then = churn("lineage", "churn/1", "--down", "--at", first).out
+    assert "as of the end of" in then
+    assert "churn@production" not in then
     assert churn("lineage", "data:0123456789", "--down").code == 4
 
 

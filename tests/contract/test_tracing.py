@@ -84,6 +84,22 @@ def test_lineage_down_finds_every_version_and_where_it_is_live(door, made):
     assert f"{model}/3" in nodes
 
 
+def test_lineage_of_a_moment_says_what_was_live_then(door, made):
+    model = door.model
+    promoted = door.registry.log(model=model)[1]  # version 1, before version 2 took its place
+    for subject in (f"{model}/1", f"data:sha256:{made}1", f"commit:{made}c1"):
+        assert f"{model}@production" not in down(door, subject)[1]
+        view = door.registry.lineage(subject, direction="down", at=promoted.operation)
+        assert LineageEdge(source=f"{model}/1", target=f"{model}@production") in view.edges
+    then = door.registry.lineage(f"{model}@production", direction="up", at=promoted.operation)
+    assert then.root == f"{model}/1"
+    registered = door.registry.log(model=model)[-1]
+    view = door.registry.lineage(f"data:sha256:{made}1", direction="down", at=registered.operation)
+    assert {n.id for n in view.nodes} == {view.root, f"{model}/1"}  # version 2 was still to come
+    with pytest.raises(NotFound):
+        door.registry.lineage(f"data:sha256:{made}2", direction="down", at=registered.operation)
+
+
 def test_a_beginning_is_enough_if_it_is_one(door, made):
     assert down(door, f"commit:{made}c1")[0].root == f"commit:{made}c1"
     with pytest.raises(InvalidReference, match="different"):

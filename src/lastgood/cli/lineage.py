@@ -6,6 +6,7 @@ import typer
 
 from lastgood.cli.output import Output, styled
 from lastgood.cli.session import Session
+from lastgood.cli.words import At, as_of_line
 from lastgood.core.views import LineageView
 from lastgood.errors import InvalidInput
 
@@ -26,24 +27,27 @@ def lineage(
     *,
     up: Annotated[bool, typer.Option("--up", help="What it was made from.")] = False,
     down: Annotated[
-        bool, typer.Option("--down", help="What was made from it, and where that is live now.")
+        bool, typer.Option("--down", help="What was made from it, and where that is live.")
     ] = False,
     dot: Annotated[
         bool, typer.Option("--dot", help="Print a graph in the language of Graphviz.")
     ] = False,
+    at: At = None,
 ) -> None:
-    """What a version was made from; or what a dataset, a commit or a run went into, and where that is live now."""
+    """What a version was made from; or what a dataset, a commit or a run went into, and where that is live."""
     session = Session.of(context)
     if up and down:
         raise InvalidInput("--up and --down are two questions", hint="give one of them")
+    asked = session.moment(at)
     with session.registry() as registry:
-        view = registry.lineage(subject, direction="down" if down else "up")
+        view = registry.lineage(subject, direction="down" if down else "up", at=asked)
     if session.as_json:
         session.out.json(view)
     elif dot:
         for line in dot_lines(view):
             session.out.line(line)
     else:
+        as_of_line(asked, session.out)
         _show(view, session.out)
 
 

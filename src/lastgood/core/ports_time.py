@@ -20,12 +20,15 @@ class Tracing(Protocol):
         """
         ...
 
-    def lineage(self, subject: str, *, direction: Literal["up", "down"]) -> LineageView:
+    def lineage(
+        self, subject: str, *, direction: Literal["up", "down"], at: Moment | None = None
+    ) -> LineageView:
         """What a version was made from, or what was made from something and where that is live.
 
         Args:
             subject: A reference; down also ``data:DIGEST``, ``commit:SHA`` or ``run:ID``.
             direction: ``up`` or ``down``.
+            at: What there was, and where it was live, at a moment; None: now.
 
         Raises:
             InvalidReference: it does not follow the grammar, or fits several. NotFound.

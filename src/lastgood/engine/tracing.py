@@ -92,8 +92,16 @@ def lineage_up(found: Found, manifest: Manifest | None) -> LineageView:
     )
 
 
-def lineage_down(connection: Connection, subject: str, *, now: Instant) -> LineageView:
-    """Which versions contain something, and where they are live now.
+def lineage_down(
+    connection: Connection, subject: str, *, now: Instant, then: Instant
+) -> LineageView:
+    """Which versions contain something, and where they are live.
+
+    Args:
+        connection: A snapshot of the registry, as it is or as it was.
+        subject: A version, or something that versions are made from.
+        now: What times in the subject are counted from.
+        then: The moment that the snapshot is of.
 
     Raises:
         InvalidReference, NotFound: as `find`; NotFound also if no version contains it.
@@ -102,15 +110,17 @@ def lineage_down(connection: Connection, subject: str, *, now: Instant) -> Linea
     graph = _Graph()
     if ingredient is None:
         found = find(connection, subject, now=now)
-        root = _places(connection, graph, found.model.id, found.model.name, found.version, now=now)
+        root = _places(
+            connection, graph, found.model.id, found.model.name, found.version, then=then
+        )
     else:
-        root = _made_from(connection, graph, ingredient, now)
+        root = _made_from(connection, graph, ingredient, then)
     return LineageView(
         root=root, direction="down", nodes=tuple(graph.nodes.values()), edges=tuple(graph.edges)
     )
 
 
-def _made_from(connection: Connection, graph: _Graph, ingredient: Ingredient, now: Instant) -> str:
+def _made_from(connection: Connection, graph: _Graph, ingredient: Ingredient, then: Instant) -> str:
     kind = ingredient.kind
     if kind == "run":
         runs = rows.versions_from_run(connection, ingredient.value)
@@ -131,7 +141,7 @@ def _made_from(connection: Connection, graph: _Graph, ingredient: Ingredient, no
         )
     root = graph.add(LineageNode(id=f"{kind}:{values.pop()}", kind=kind))
     for _, name, version in versions:
-        graph.link(root, _places(connection, graph, version.model_id, name, version, now=now))
+        graph.link(root, _places(connection, graph, version.model_id, name, version, then=then))
     return root
 
 
@@ -142,21 +152,22 @@ def _places(
     name: ModelName,
     version: rows.VersionRow,
     *,
-    now: Instant,
+    then: Instant,
 ) -> str:
     """A version and the refs that point to it."""
     node = graph.add(_version_node(name, version))
     for ref in rows.refs_to(connection, model_id, version.version):
-        serving = _serving(connection, model_id, ref.ref, version.version, now)
+        serving = _serving(connection, model_id, ref.ref, version.version, then)
         detail = f"served by {serving} gateway{'s' if serving != 1 else ''}" if serving else ""
         graph.link(node, graph.add(LineageNode(id=f"{name}@{ref.ref}", kind="ref", detail=detail)))
     return node
 
 
 def _serving(
-    connection: Connection, model_id: int, ref: RefName, version: VersionNumber, now: Instant
+    connection: Connection, model_id: int, ref: RefName, version: VersionNumber, then: Instant
 ) -> int:
-    slots = observed_slots(connection, model_id, ref, ordered=version, at=now, past=False)
+    # Of a snapshot of the past nothing later is known: its moment is the newest there is.
+    slots = observed_slots(connection, model_id, ref, ordered=version, at=then, past=False)
     return sum(slot.agrees for slot in slots)
 
 

@@ -8,9 +8,9 @@ from lastgood.core.moments import Moment
 from lastgood.core.reproducibility import missing_items
 from lastgood.core.views import BlameView, LineageView, VersionView
 from lastgood.engine.kernel import Kernel
-from lastgood.engine.past import model_meant, read_past
+from lastgood.engine.past import model_meant, point_at, read_models_at, read_past
 from lastgood.engine.preflight import read_manifest
-from lastgood.engine.resolve import find
+from lastgood.engine.resolve import Found, find
 from lastgood.engine.tracing import blame, lineage_down, lineage_up
 from lastgood.errors import InvalidReference
 from lastgood.store.database import Connection
@@ -35,16 +35,39 @@ class TracingVerbs:
         view = self._kernel.database.read(query)
         return replace(view, version=self._with_manifest(view.version))
 
-    def lineage(self, subject: str, *, direction: Literal["up", "down"]) -> LineageView:
+    def lineage(
+        self, subject: str, *, direction: Literal["up", "down"], at: Moment | None = None
+    ) -> LineageView:
         now = self._kernel.clock()
+        ingredient = parse_ingredient(subject)
+
+        def down(connection: Connection) -> LineageView:
+            if at is None:
+                return lineage_down(connection, subject, now=now, then=now)
+            then = point_at(connection, at).at_ms
+            if ingredient is not None:
+                return read_models_at(
+                    connection, at, lambda c: lineage_down(c, subject, now=now, then=then)
+                )
+            model = model_meant(connection, subject, now=now)
+            return read_past(
+                connection, at, model, lambda c: lineage_down(c, subject, now=now, then=then)
+            )
+
+        def up(connection: Connection) -> Found:
+            if at is None:
+                return find(connection, subject, now=now)
+            model = model_meant(connection, subject, now=now)
+            return read_past(connection, at, model, lambda c: find(c, subject, now=now))
+
         if direction == "down":
-            return self._kernel.database.read(lambda c: lineage_down(c, subject, now=now))
-        if parse_ingredient(subject) is not None:
+            return self._kernel.database.read(down)
+        if ingredient is not None:
             raise InvalidReference(
                 f"'{subject}' is what versions are made from: nothing is known above it",
                 hint="ask what was made from it: --down",
             )
-        found = self._kernel.database.read(lambda c: find(c, subject, now=now))
+        found = self._kernel.database.read(up)
         digest = found.version.digest
         manifest = read_manifest(self._kernel.objects, digest) if digest else None
         return lineage_up(found, manifest)

@@ -16,8 +16,10 @@ class TimeCalls(Calls):
     def blame(self, reference: str, *, at: Moment | None = None) -> BlameView:
         return self._get("blame", BlameView, reference=reference, at=at)
 
-    def lineage(self, subject: str, *, direction: Literal["up", "down"]) -> LineageView:
-        return self._get("lineage", LineageView, subject=subject, direction=direction)
+    def lineage(
+        self, subject: str, *, direction: Literal["up", "down"], at: Moment | None = None
+    ) -> LineageView:
+        return self._get("lineage", LineageView, subject=subject, direction=direction, at=at)
 
     def plan_restore(self, command: Restore) -> ModelPlan:
         return self._ask("restore/plan", command, ModelPlan)

@@ -23,8 +23,8 @@ def explaining_routes(registry: Registry) -> APIRouter:
         return reply(registry.blame(reference, at=asked_moment(at)))
 
     @routes.get("/lineage", response_model=LineageView)
-    def lineage(subject: str, direction: Literal["up", "down"]) -> Response:
+    def lineage(subject: str, direction: Literal["up", "down"], at: At = None) -> Response:
         """What a version was made from; or what was made from `data:`, `commit:` or `run:`, and where it is live."""
-        return reply(registry.lineage(subject, direction=direction))
+        return reply(registry.lineage(subject, direction=direction, at=asked_moment(at)))
 
     return routes
