@@ -35,6 +35,23 @@ def test_policy_is_checked_applied_and_shown(churn, tmp_path):
     assert churn("policy", "show", "--json").json["actor"] == "ana"
 
 
+def test_the_policy_may_name_who_may_change_it(churn, tmp_path):
+    file = tmp_path / "lastgood.toml"
+    file.write_text('apply = ["ana"]\n[environments.production]\n')
+    assert "may be changed by ana" in churn("policy", "check").out
+    assert churn("policy", "apply").code == 0
+    file.write_text('apply = ["bob"]\n[environments.production]\n')
+    refused = churn("policy", "apply", "--actor", "bob", "--reason", "mine")
+    assert refused.code == 3
+    assert "bob may not change the policy; the policy names ana" in refused.err
+    assert "refused: bob may not change" in churn("log", "-n", "1").out
+    slip = churn("policy", "apply")
+    assert slip.code == 3
+    assert "--hand-over" in slip.err
+    assert churn("policy", "apply", "--hand-over").code == 0
+    assert churn("policy", "apply", "--actor", "bob").code == 0  # already so
+
+
 def test_gates_say_what_is_missing_and_promote_refuses_with_exit_code_3(governed):
     churn = governed("exit 0")
     answer = churn("check", "churn/2", "--to", "production")

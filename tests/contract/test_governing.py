@@ -29,6 +29,7 @@ from lastgood.core.operations import Actor
 from lastgood.errors import Blocked, Conflict, Held, InvalidInput, Irreversible, NotFound, Refused
 
 BOB = replace(ANA, actor=Actor(name="Bob"))
+EVE = replace(ANA, actor=Actor(name="Eve"))
 
 POLICY = """
 [environments.staging]
@@ -195,6 +196,50 @@ def test_a_plan_shows_every_verdict_for_the_caller_and_records_nothing(door, gov
     assert (plan(ANA).allowed, plan(ANA).verdicts) == (True, ())
 
 
+NAMED = 'apply = ["Ana Müller", "Bob"]\n[environments.production]\n'
+
+
+def apply(door, text, caller, **more):
+    return door.registry.set_policy(SetPolicy(text=text, reason="mine", **more), caller=caller)
+
+
+def test_only_who_the_policy_in_force_names_may_change_it(door, govern):
+    govern(NAMED)
+    mine = NAMED.replace('"Bob"', '"Eve"')
+    for text in (mine, None):
+        with pytest.raises(Blocked, match="Eve may not change the policy; the policy names") as no:
+            apply(door, text, EVE)
+        entry = door.registry.log(limit=1)[0]
+        assert (entry.kind, entry.model, entry.actor.name) == ("refuse", "", "Eve")
+        assert entry.operation in no.value.message
+        assert entry.changes[0]["kind"] == "policy_refused"
+        assert door.registry.policy().text == NAMED
+    keyed = replace(EVE, idempotency_key=uuid.uuid4().hex)
+    for _ in range(2):  # the same request again is the same refusal
+        with pytest.raises(Blocked, match="may not change the policy"):
+            apply(door, mine, keyed)
+    # The control: one who is named may, and then what the new policy says counts.
+    apply(door, mine, BOB, hand_over=True)
+    with pytest.raises(Blocked, match="Bob may not change"):
+        apply(door, NAMED, BOB)
+    apply(door, NAMED.replace('"Bob"', '"Bob", "Eve"'), EVE)
+    assert not door.registry.fsck().problems
+
+
+def test_nobody_locks_themselves_out_by_a_slip(door, govern):
+    govern("[environments.production]")
+    before = door.registry.log(limit=1)[0].operation
+    for text in (NAMED.replace('"Ana Müller", ', ""), "apply = []\n[environments.production]\n"):
+        with pytest.raises(Refused, match="may not change it any more") as slip:
+            apply(door, text, ANA)
+        assert "--hand-over" in slip.value.hint
+    assert door.registry.log(limit=1)[0].operation == before
+    apply(door, NAMED.replace('"Ana Müller", ', ""), ANA, hand_over=True)  # the control: meant
+    with pytest.raises(Blocked):
+        apply(door, NAMED, ANA)
+    apply(door, NAMED, BOB)
+
+
 def test_evidence_recorded_by_hand_opens_its_gate(door, govern):
     register(door, 1, 0.9)
     govern('[environments.production]\ngates = [{ type = "evidence", evidence = "bias" }]')
@@ -233,7 +278,6 @@ def test_a_freeze_refuses_promotions_and_never_a_rollback(door, govern):
 
 # --- approvals ------------------------------------------------------------------------------------
 
-EVE = replace(ANA, actor=Actor(name="Eve"))
 FOUR_EYES = '[environments.production]\napprovals = [{ meaning = "approved", count = 1 }]'
 
 

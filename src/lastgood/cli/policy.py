@@ -10,7 +10,7 @@ from lastgood.cli.acts import show_outcome
 from lastgood.cli.output import styled
 from lastgood.cli.session import Session
 from lastgood.core.commands import SetPolicy
-from lastgood.core.policy import Policy, parse_policy
+from lastgood.core.policy import ANYBODY, Policy, parse_policy
 from lastgood.errors import InvalidInput
 
 __all__ = ["policy"]
@@ -48,6 +48,10 @@ def policy(
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="For apply: why; the log keeps it.")
     ] = "",
+    hand_over: Annotated[
+        bool,
+        typer.Option("--hand-over", help="For apply: although you may not change it any more."),
+    ] = False,
 ) -> None:
     """The rules by which versions go to environments: gates, rights, bake times, freezes.
 
@@ -64,7 +68,8 @@ def policy(
         return
     with session.registry() as registry:
         outcome = registry.set_policy(
-            SetPolicy(text=text, reason=reason.strip()), caller=session.caller()
+            SetPolicy(text=text, reason=reason.strip(), hand_over=hand_over),
+            caller=session.caller(),
         )
     session.out.json(outcome) if session.as_json else show_outcome(session, outcome)
 
@@ -82,7 +87,9 @@ def _read(file: Path) -> str:
 def _say_checked(session: Session, parsed: Policy) -> None:
     names = list(parsed.environments)
     if session.as_json:
-        session.out.json({"environments": names, "models": list(parsed.models)})
+        session.out.json(
+            {"environments": names, "models": list(parsed.models), "apply": parsed.apply}
+        )
         return
     session.out.line(
         styled("✓ ", "bold green"), f"right: {' -> '.join(names) or 'no environments'}"
@@ -90,6 +97,8 @@ def _say_checked(session: Session, parsed: Policy) -> None:
     for name, rules in parsed.environments.items():
         count = len(rules.gates)
         session.out.indented(f"{name}: {count} gate{'s' if count != 1 else ''}")
+    if ANYBODY not in parsed.apply:
+        session.out.indented(f"may be changed by {', '.join(parsed.apply) or 'nobody'}")
 
 
 def _show(session: Session, at: str | None) -> None:

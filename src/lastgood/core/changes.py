@@ -30,6 +30,7 @@ __all__ = [
     "ModelDeleted",
     "ModelRenamed",
     "NumbersUsed",
+    "PolicyRefused",
     "PolicySet",
     "RefMoved",
     "StageChanged",
@@ -215,6 +216,19 @@ class PolicySet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRefused:
+    """Somebody who may not tried to put another policy in force; nothing changed."""
+
+    before: Digest | None
+    """The policy that stays in force."""
+    offered: Digest | None
+    """The one that was to take its place; None: none at all."""
+    verdict: Verdict
+    model: ModelName = REGISTRY
+    kind: Literal["policy_refused"] = "policy_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictsRecorded:
     """What the gates said when the version was to go to the environment."""
 
@@ -290,6 +304,7 @@ Change = (
     | DescriptionSet
     | EvidenceRecorded
     | PolicySet
+    | PolicyRefused
     | VerdictsRecorded
     | ApprovalGiven
     | EnvironmentPaused
@@ -312,6 +327,7 @@ CHANGE_TYPES: dict[str, type[Change]] = {
     "description_set": DescriptionSet,
     "evidence_recorded": EvidenceRecorded,
     "policy_set": PolicySet,
+    "policy_refused": PolicyRefused,
     "verdicts_recorded": VerdictsRecorded,
     "approval_given": ApprovalGiven,
     "environment_paused": EnvironmentPaused,

@@ -151,6 +151,8 @@ class SetPolicy:
     text: str | None
     """``lastgood.toml`` as written; None: no policy any more."""
     reason: str = ""
+    hand_over: bool = False
+    """Put it in force although the caller may not change it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

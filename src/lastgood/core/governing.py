@@ -26,7 +26,13 @@ class Governing(Protocol):
         ...
 
     def set_policy(self, command: SetPolicy, *, caller: Caller) -> Outcome:
-        """Put a policy in force. Raises InvalidInput, with what was probably meant."""
+        """Put a policy in force.
+
+        Raises:
+            InvalidInput: it cannot be right; the message says what was probably meant.
+            Blocked: the policy in force names others who may change it; the refusal is recorded.
+            Refused: the caller could not change it again, and did not say that this is meant.
+        """
         ...
 
     def check(self, command: CheckGates, *, caller: Caller) -> CheckView:

@@ -76,6 +76,7 @@ class _ModelPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     environments: dict[str, EnvironmentPolicy]
     models: dict[str, _ModelPart] = {}
+    apply: tuple[str, ...] = (ANYBODY,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,8 @@ class Policy:
 
     environments: Mapping[RefName, EnvironmentPolicy]
     models: Mapping[ModelName, Mapping[RefName, EnvironmentPolicy]] = field(default_factory=dict)
+    apply: tuple[str, ...] = (ANYBODY,)
+    """Who may put another policy in its place."""
 
     def of(self, model: ModelName, environment: RefName) -> EnvironmentPolicy | None:
         """The rules for that model in that environment; None if the policy does not name it."""
@@ -120,7 +123,7 @@ def parse_policy(text: str) -> Policy:
         ) from error
     except LastgoodError as error:
         raise InvalidInput(f"The policy cannot be right: {error.message}", hint=HINT) from error
-    return Policy(environments=environments, models=models)
+    return Policy(environments=environments, models=models, apply=document.apply)
 
 
 def _overridden(

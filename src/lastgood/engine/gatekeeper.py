@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from lastgood.cas.port import ObjectStore
 from lastgood.core.approvals import standing
-from lastgood.core.changes import RefMoved, VerdictsRecorded
+from lastgood.core.changes import PolicyRefused, RefMoved, VerdictsRecorded
 from lastgood.core.commands import Caller
 from lastgood.core.datasets import trained_on
 from lastgood.core.gates import CameThroughSpec, CommandSpec, GoldenSpec
@@ -44,7 +44,14 @@ from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
 from lastgood.store.restraints import OF_THE_REGISTRY, data_holds_in, pause_of
 
-__all__ = ["Gatekeeper", "Judgement", "blocked_by", "commands_of", "wants_golden"]
+__all__ = [
+    "SUMMARY_LENGTH_MAX",
+    "Gatekeeper",
+    "Judgement",
+    "blocked_by",
+    "commands_of",
+    "wants_golden",
+]
 
 T = TypeVar("T")
 KEPT_MAX = 512  # manifests at hand
@@ -449,6 +456,10 @@ def _refusal(decision: Decision, judgement: Judgement) -> Decision:
 
 def blocked_by(operation: Operation) -> Blocked:
     """The error that says what a recorded refusal says."""
+    refused = next((c for c in operation.changes if isinstance(c, PolicyRefused)), None)
+    if refused is not None:
+        said = refused.verdict
+        return Blocked(f"{said.message}; recorded as {operation.id}", hint=said.next_step)
     change = next(c for c in operation.changes if isinstance(c, VerdictsRecorded))
     found = blocking(change.verdicts, unknown_blocks=True)
     first = found[0]

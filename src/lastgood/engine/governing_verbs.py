@@ -2,7 +2,7 @@
 
 import hashlib
 
-from lastgood.core.changes import ApprovalGiven, PolicySet
+from lastgood.core.changes import ApprovalGiven, PolicyRefused, PolicySet
 from lastgood.core.commands import (
     Approve,
     Caller,
@@ -11,9 +11,10 @@ from lastgood.core.commands import (
 )
 from lastgood.core.ids import REGISTRY, Digest, Instant, digest_of_hex, hex_of, parse_ref_name
 from lastgood.core.moments import Moment
-from lastgood.core.policy import parse_policy
+from lastgood.core.policy import NO_POLICY, Policy, parse_policy
+from lastgood.core.verdicts import Verdict
 from lastgood.core.views import CheckView, Outcome, PolicyView
-from lastgood.engine.gatekeeper import commands_of, wants_golden
+from lastgood.engine.gatekeeper import SUMMARY_LENGTH_MAX, commands_of, wants_golden
 from lastgood.engine.kernel import Decision, Kernel, check_repeated
 from lastgood.engine.outcomes import outcome_of
 from lastgood.engine.past import point_at
@@ -22,6 +23,7 @@ from lastgood.engine.resolve import Found, find
 from lastgood.engine.restraint_verbs import RestraintVerbs
 from lastgood.engine.run_verbs import RunVerbs
 from lastgood.errors import InvalidInput, Refused, Unverified
+from lastgood.policy.standing import right_to_apply
 from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
@@ -62,13 +64,19 @@ class GoverningVerbs(RestraintVerbs, RunVerbs):
 
     def set_policy(self, command: SetPolicy, *, caller: Caller) -> Outcome:
         after: Digest | None = None
+        offered = NO_POLICY
         if command.text is not None:
-            parse_policy(command.text)
+            offered = parse_policy(command.text)
             after = digest_of_hex(hashlib.sha256(command.text.encode()).hexdigest())
 
         def decide(tx: Connection) -> Decision:
             row = policy_now(tx)
             before = row.digest if row else None
+            if before != after:
+                in_force, _ = policy_in_force(tx)
+                if (verdict := right_to_apply(in_force, caller.actor.name)) is not None:
+                    return _refusal(before, after, verdict, reason=command.reason)
+                _check_not_locked_out(offered, command, actor=caller.actor.name)
             change = PolicySet(before=before, after=after, text=command.text or "")
             return Decision(
                 kind="policy",
@@ -163,6 +171,29 @@ class GoverningVerbs(RestraintVerbs, RunVerbs):
         assert operation is not None
         check_repeated(operation, kind=command.word)
         return outcome_of(operation)
+
+
+def _refusal(
+    before: Digest | None, offered: Digest | None, verdict: Verdict, *, reason: str
+) -> Decision:
+    return Decision(
+        kind="refuse",
+        model=REGISTRY,
+        changes=(PolicyRefused(before=before, offered=offered, verdict=verdict),),
+        summary=f"policy: {_short(before)} -> {_short(offered)} refused: {verdict.message}"[
+            :SUMMARY_LENGTH_MAX
+        ],
+        reason=reason,
+    )
+
+
+def _check_not_locked_out(offered: Policy, command: SetPolicy, *, actor: str) -> None:
+    if not command.hand_over and right_to_apply(offered, actor) is not None:
+        who = ", ".join(offered.apply) or "nobody"
+        raise Refused(
+            f"Once this policy is in force {actor} may not change it any more: it names {who}",
+            hint="add your name to `apply`, or mean it: --hand-over",
+        )
 
 
 def _check_may_approve(tx: Connection, found: Found, command: Approve, *, actor: str) -> None:

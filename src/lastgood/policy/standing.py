@@ -5,10 +5,18 @@ from shlex import quote
 from lastgood.core.approvals import Standing
 from lastgood.core.freezes import frozen_by
 from lastgood.core.ids import Instant, RefName
-from lastgood.core.policy import ANYBODY, EnvironmentPolicy
+from lastgood.core.policy import ANYBODY, EnvironmentPolicy, Policy
 from lastgood.core.verdicts import Verdict
 
-__all__ = ["approved", "data_held", "frozen", "paused", "right_to_promote", "right_to_roll_back"]
+__all__ = [
+    "approved",
+    "data_held",
+    "frozen",
+    "paused",
+    "right_to_apply",
+    "right_to_promote",
+    "right_to_roll_back",
+]
 
 
 def right_to_promote(rules: EnvironmentPolicy, actor: str, environment: RefName) -> Verdict | None:
@@ -23,15 +31,20 @@ def right_to_roll_back(
     return _right("roll back", rules.rollback, actor, environment)
 
 
-def _right(verb: str, allowed: tuple[str, ...], actor: str, environment: RefName) -> Verdict | None:
+def right_to_apply(policy: Policy, actor: str) -> Verdict | None:
+    """The actor is among those who may put another policy in the place of this one."""
+    return _right("change", policy.apply, actor, "the policy")
+
+
+def _right(verb: str, allowed: tuple[str, ...], actor: str, what: str) -> Verdict | None:
     if ANYBODY in allowed or actor in allowed:
         return None
     who = ", ".join(allowed) or "nobody"
     return Verdict(
-        gate=f"right to {verb} {environment}",
+        gate=f"right to {verb} {what}",
         outcome="fail",
         may_pass_later=True,
-        message=f"{actor} may not {verb} {environment}; the policy names {who}",
+        message=f"{actor} may not {verb} {what}; the policy names {who}",
         next_step=f"ask one of them: {who}",
     )
 

@@ -170,7 +170,7 @@ def apply(tx: Connection, operation: Operation) -> None:
         if isinstance(change, ModelCreated):
             _create_model(tx, change, operation)
         if change.model == REGISTRY:
-            _HANDLERS[type(change)](tx, OF_THE_REGISTRY, change, operation)
+            _handle(tx, OF_THE_REGISTRY, change, operation)
             continue
         model_id = ids.get(change.model)
         if model_id is None:
@@ -180,13 +180,18 @@ def apply(tx: Connection, operation: Operation) -> None:
             stale.add(model_id)
         elif change.version is None:
             stale.discard(model_id)
-        if (handler := _HANDLERS.get(type(change))) is not None:
-            handler(tx, model_id, change, operation)
+        _handle(tx, model_id, change, operation)
         if isinstance(change, ModelRenamed | ModelDeleted):
             ids.clear()
     for model_id in sorted(stale):  # of a deleted one there is no row to touch
         _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
     _insert_history.run_many(tx, [(model_id, operation.seq) for model_id in sorted(touched)])
+
+
+def _handle(tx: Connection, model_id: int, change: Change, operation: Operation) -> None:
+    # A change without a handler is history only.
+    if (handler := _HANDLERS.get(type(change))) is not None:
+        handler(tx, model_id, change, operation)
 
 
 def clear(tx: Connection) -> None:

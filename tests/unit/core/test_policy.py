@@ -45,6 +45,7 @@ def test_environments_keep_their_order_and_models_override_key_by_key():
     ("text", "said"),
     [
         ("[environments.p]\ngate = []", "did you mean `gates`"),
+        ("aply = ['ana']\n[environments.p]", "did you mean `apply`"),
         ("[enviroments.p]", "did you mean `environments`"),
         ("[environments.p]\ngates = [{type = 'metrik', metric = 'a'}]", "did you mean `metric`"),
         ("[environments.p]\ngates = [{type = 'metric', metric = 'a', mim = 1}]", "mean `min`"),

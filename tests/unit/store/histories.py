@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lastgood.core import changes as c
 from lastgood.core.ids import REGISTRY, Digest
 from lastgood.core.stages import Stage
+from lastgood.core.verdicts import Verdict
 
 REFS = ("production", "staging", "champion")
 
@@ -27,6 +28,9 @@ class History:
                 environment=self.random.choice(REFS), before=False, after=self.random.random() < 0.8
             )
             return REGISTRY, (paused,)
+        if self.random.random() < 0.03:
+            verdict = Verdict(gate="right to change the policy", outcome="fail", message="no")
+            return REGISTRY, (c.PolicyRefused(before=None, offered=None, verdict=verdict),)
         if self.random.random() < 0.05:
             text = f"# {self.random.random()}"
             return REGISTRY, (
@@ -43,6 +47,7 @@ class History:
                 self._mark,
                 self._describe,
                 self._approve,
+                self._judge,
                 self._delete,
             ]
             verbs += [self._find_out]
@@ -60,6 +65,18 @@ class History:
                 digest=Digest("sha256:" + "b" * 64),
                 word=word,
                 meaning="approved",
+            )
+        ]
+
+    def _judge(self, model):
+        return [
+            c.VerdictsRecorded(
+                model=model,
+                version=self._number(model),
+                environment=self.random.choice(REFS),
+                digest=None,
+                policy=None,
+                allowed=self.random.random() < 0.5,
             )
         ]
 
