@@ -48,10 +48,10 @@ def lineage(
             session.out.line(line)
     else:
         as_of_line(asked, session.out)
-        _show(view, session.out)
+        _show(view, session.out, when="now" if asked is None else "then")
 
 
-def _show(view: LineageView, out: Output) -> None:
+def _show(view: LineageView, out: Output, *, when: str) -> None:
     nodes = {node.id: node for node in view.nodes}
     children: dict[str, list[str]] = {}
     for edge in view.edges:
@@ -70,7 +70,7 @@ def _show(view: LineageView, out: Output) -> None:
         )
         waiting += [(child, depth + 1) for child in reversed(children.get(name, []))]
     if view.direction == "down" and not any(node.kind == "ref" for node in view.nodes):
-        out.indented(styled("live nowhere now", "dim"))
+        out.indented(styled(f"live nowhere {when}", "dim"))
     elif len(nodes) == 1:
         out.indented(styled("nothing is known of its origin", "dim"))
 

@@ -458,8 +458,8 @@ def blocked_by(operation: Operation) -> Blocked:
     """The error that says what a recorded refusal says."""
     refused = next((c for c in operation.changes if isinstance(c, PolicyRefused)), None)
     if refused is not None:
-        said = refused.verdict
-        return Blocked(f"{said.message}; recorded as {operation.id}", hint=said.next_step)
+        why = refused.verdict
+        return Blocked(f"{why.message}; recorded as {operation.id}", hint=why.next_step)
     change = next(c for c in operation.changes if isinstance(c, VerdictsRecorded))
     found = blocking(change.verdicts, unknown_blocks=True)
     first = found[0]

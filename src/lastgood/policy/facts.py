@@ -105,8 +105,8 @@ def reproducible(spec: ReproducibleSpec, evidence: Evidence) -> Verdict:
     there = len(set(required)) - len(lacks)
     figures: dict[str, float | str] = {"there": there, "required": len(set(required))}
     if not lacks:
-        everything = f"everything required to make {facts.name} again is recorded"
-        return Verdict(gate=name, outcome="pass", message=everything, figures=figures)
+        said = f"recorded: {', '.join(required)}"
+        return Verdict(gate=name, outcome="pass", message=said, figures=figures)
     return Verdict(
         gate=name,
         outcome="fail",

@@ -99,7 +99,7 @@ def data_holds_in(connection: Connection, environment: RefName) -> list[DataHold
 
 
 def kept_out_by_data(
-    connection: Connection, model_id: int, environment: RefName, *, now: Instant | None
+    connection: Connection, model_id: int, environment: RefName, *, now: Instant
 ) -> dict[VersionNumber, str]:
     """Versions of a model that contain data on hold there, each with the version it is held with.
 
@@ -107,9 +107,9 @@ def kept_out_by_data(
         connection: A snapshot.
         model_id: The model.
         environment: Where the hold is.
-        now: Holds that have expired by then do not count; None: all count.
+        now: Holds that have expired by then do not count.
     """
-    asked = {"environment": environment, "model_id": model_id, "now": -1 if now is None else now}
+    asked = {"environment": environment, "model_id": model_id, "now": now}
     found = _kept_out.all(connection, asked)
     return {VersionNumber(version): f"{name}/{held}" for version, name, held in found}
 

@@ -57,7 +57,7 @@ def test_numbers_are_never_given_twice(database, append, act):
 def test_a_row_lost_or_added_behind_the_log_shows_and_a_rebuild_mends_it(
     database, append, act, table
 ):
-    fill(append, act, seed=1, acts=120)
+    fill(append, act, seed=2, acts=200)
     whole = database.read(projections.dump)
     assert whole[table.name], "the history must fill every table"
     database.write(lambda tx: tx.execute(table.delete())).result()
@@ -80,7 +80,7 @@ def test_a_row_lost_or_added_behind_the_log_shows_and_a_rebuild_mends_it(
     ids=str,
 )
 def test_an_edited_row_shows(database, append, act, edit):
-    fill(append, act, seed=1, acts=120)
+    fill(append, act, seed=2, acts=200)
     database.write(lambda tx: tx.execute(edit)).result()
     _, deviations = database.read(rebuild.compare)
     assert {d.missing for d in deviations} == {True, False}
