@@ -198,7 +198,9 @@ def test_tampering_shows(filled):
     rng = random.Random(7)
     kinds = (_edit, _edit_hash, _edit_column, _forge, _delete, _delete_and_renumber, _insert, _swap)
     table = log.operations
-    original = filled.read(lambda c: [row._asdict() for row in c.execute(sa.select(table))])
+    original = filled.read(
+        lambda c: [row._asdict() for row in c.execute(sa.select(table).order_by(table.c.seq))]
+    )
     engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
     missed = []
     with engine.begin() as fresh:
