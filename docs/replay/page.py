@@ -7,16 +7,29 @@ A page says what is to be done in the page itself:
 - In a `console` block each line that begins with `$ ` is a command; everything else is output.
 - A comment `<!-- replay ... -->` before such a block tells how its commands end: a line for each, with the exit
   code and words that its output must contain. Without one all commands end with 0.
+- A comment `<!-- replay: hidden ... -->` holds commands, a line for each, that readers do not see.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Command", "Console", "Expected", "File", "Fresh", "Part", "Prose", "parse", "render"]
+__all__ = [
+    "Command",
+    "Console",
+    "Expected",
+    "File",
+    "Fresh",
+    "Hidden",
+    "Part",
+    "Prose",
+    "parse",
+    "render",
+]
 
 FRESH = "<!-- replay: fresh directory -->"
 EXPECTATIONS = "<!-- replay"
+HIDDEN = "<!-- replay: hidden"
 END_OF_COMMENT = "-->"
 SEPARATOR = " | "
 PROMPT = "$ "
@@ -34,11 +47,18 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command as it is typed, how it has to end, and what it printed."""
+    """A command as it is typed, how it has to end, and what it printed when the page was written."""
 
     text: str
     expected: Expected
     output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Commands that are run and not shown; each has to end with 0."""
+
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,7 @@ class Console:
     commands: tuple[Command, ...]
 
 
-Part = Prose | Fresh | File | Console
+Part = Prose | Fresh | File | Console | Hidden
 
 
 def parse(page: str) -> tuple[Part, ...]:
@@ -91,6 +111,12 @@ def _parts(lines: list[str]) -> Iterator[Part]:
             yield Prose((*prose, line))
             yield Fresh()
             prose = []
+        elif line == HIDDEN:
+            end = lines.index(END_OF_COMMENT, position)
+            commands = tuple(Command(text=t, expected=Expected()) for t in lines[position:end])
+            yield Prose((*prose, line, *lines[position : end + 1]))
+            yield Hidden(commands)
+            prose, position = [], end + 1
         elif line == EXPECTATIONS:
             end = lines.index(END_OF_COMMENT, position)
             expected = tuple(map(_expected, lines[position:end]))
@@ -117,13 +143,16 @@ def _expected(line: str) -> Expected:
 
 def _commands(lines: list[str], expected: tuple[Expected, ...] | None) -> tuple[Command, ...]:
     typed: list[list[str]] = []
+    printed: list[list[str]] = []
     continued = False
     for line in lines:
         if continued:
             typed[-1].append(line)
         elif line.startswith(PROMPT):
             typed.append([line.removeprefix(PROMPT)])
+            printed.append([])
         else:
+            printed[-1].append(line)
             continue
         continued = line.endswith("\\")
     if expected is None:
@@ -133,8 +162,8 @@ def _commands(lines: list[str], expected: tuple[Expected, ...] | None) -> tuple[
             f"{len(typed)} commands with {len(expected)} expectations: {typed[:1]} ..."
         )
     return tuple(
-        Command(text="\n".join(text), expected=how)
-        for text, how in zip(typed, expected, strict=True)
+        Command(text="\n".join(text), expected=how, output="\n".join(output))
+        for text, how, output in zip(typed, expected, printed, strict=True)
     )
 
 
