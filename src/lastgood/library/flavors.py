@@ -8,7 +8,8 @@ the flavor are enough here, and whoever knows better says so.
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ _MODULES = {
 """Flavors that are not named like the library."""
 _COMMON = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "keras")
 PARTS_MAX = 64
+_COMPARISON = "warn_dependency_requirement_mismatches"
 _WITH_MOST_MODELS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scipy": "scipy"}
 """Modules whose version matters to whatever uses them, and their packages."""
 
@@ -80,10 +82,31 @@ def save(
     }
     if twice := sorted(options.keys() & given.keys()):
         raise InvalidInput(f"save_options may not hold {', '.join(twice)}: give it as an argument")
-    if flavor == "pyfunc":
-        module.save_model(path=str(path), python_model=model, **given, **options)
-    else:
-        module.save_model(model, str(path), **given, **options)
+    with _no_comparison() if requirements is None else nullcontext():
+        if flavor == "pyfunc":
+            module.save_model(path=str(path), python_model=model, **given, **options)
+        else:
+            module.save_model(model, str(path), **given, **options)
+
+
+@contextmanager
+def _no_comparison() -> Iterator[None]:
+    """Without MLflow's look whether the requirements are installed: they were read from what is installed.
+
+    It only ever warns, and takes most of a second because it reads the file lists of all packages. MLflow
+    has no setting for it; an MLflow that calls it otherwise looks again.
+    """
+    from mlflow.utils import environment
+
+    look = getattr(environment, _COMPARISON, None)
+    if look is None:
+        yield
+        return
+    setattr(environment, _COMPARISON, lambda _requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, _COMPARISON, look)
 
 
 def modules_ahead() -> tuple[str, ...]:
