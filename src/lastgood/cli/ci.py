@@ -51,18 +51,37 @@ class _Step:
         return 0 if self.refused is None else self.refused.exit_code
 
 
+_Source = Annotated[
+    str,
+    typer.Argument(help="A model directory or file, runs:/RUN_ID/model, or a version as churn/4."),
+]
+_Metric = Annotated[
+    list[str] | None,
+    typer.Option("--metric", metavar="K=V", help="For a path: a metric; repeatable."),
+]
+_TrainData = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--train-data", metavar="PATH", help="For a path: data it was trained on; repeatable."
+    ),
+]
+_Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeatable.")]
+_Run = Annotated[
+    bool,
+    typer.Option(
+        "--run",
+        help="Run the policy's own programs here, ask the model for its golden answers again, and record it.",
+    ),
+]
+
+
 def ci(
     context: typer.Context,
     *,
     action: Annotated[
         Action, typer.Argument(help="promote: register, stage, ask the gates, promote or archive.")
     ],
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A model directory or file, runs:/RUN_ID/model, or a version as churn/4."
-        ),
-    ],
+    source: _Source,
     name: Annotated[
         str, typer.Option("--name", "-n", metavar="MODEL", help="The model to add a version to.")
     ],
@@ -73,26 +92,10 @@ def ci(
         str,
         typer.Option("--staging", metavar="ENV", help="Where it goes first; none: nowhere."),
     ] = "staging",
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", metavar="K=V", help="For a path: a metric; repeatable."),
-    ] = None,
-    train_data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--train-data", metavar="PATH", help="For a path: data it was trained on; repeatable."
-        ),
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeatable.")
-    ] = None,
-    run: Annotated[
-        bool,
-        typer.Option(
-            "--run",
-            help="Run the policy's own programs here, ask the model for its golden answers again, and record it.",
-        ),
-    ] = False,
+    metric: _Metric = None,
+    train_data: _TrainData = None,
+    tag: _Tag = None,
+    run: _Run = False,
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="Why; the log keeps it, for example the build.")
     ] = "continuous integration",

@@ -26,32 +26,37 @@ class System(StrEnum):
     MLFLOW = "mlflow"
 
 
+_Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE",
+        help="A server (http://host:5000), a database (sqlite:///mlflow.db) or a directory (mlruns/).",
+    ),
+]
+_KeepArtifacts = Annotated[
+    bool,
+    typer.Option(
+        "--keep-artifacts",
+        help="Leave the files where they are and note their addresses; versions become external.",
+    ),
+]
+_ArtifactRoot = Annotated[
+    str,
+    typer.Option(
+        "--artifact-root",
+        metavar="DIR",
+        help="Where the server of that database kept its artifacts.",
+    ),
+]
+
+
 def import_(
     context: typer.Context,
     *,
     system: Annotated[System, typer.Argument(metavar="mlflow", help="Where from: mlflow.")],
-    address: Annotated[
-        str,
-        typer.Argument(
-            metavar="STORE",
-            help="A server (http://host:5000), a database (sqlite:///mlflow.db) or a directory (mlruns/).",
-        ),
-    ],
-    keep_artifacts: Annotated[
-        bool,
-        typer.Option(
-            "--keep-artifacts",
-            help="Leave the files where they are and note their addresses; versions become external.",
-        ),
-    ] = False,
-    artifact_root: Annotated[
-        str,
-        typer.Option(
-            "--artifact-root",
-            metavar="DIR",
-            help="Where the server of that database kept its artifacts.",
-        ),
-    ] = "",
+    address: _Address,
+    keep_artifacts: _KeepArtifacts = False,
+    artifact_root: _ArtifactRoot = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what there is.")] = False,
 ) -> int:
     """Bring a whole MLflow store here: experiments, runs with full metric histories, artifacts, logged models, registered models with versions, stages and aliases, prompts.

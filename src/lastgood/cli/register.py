@@ -19,6 +19,49 @@ from lastgood.sdk.scan import Progress
 __all__ = ["metrics_of", "pairs", "register"]
 
 
+_Metric = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="K=V", help="A metric; repeatable.")
+]
+_Param = Annotated[
+    list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")
+]
+_Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeatable.")]
+_TrainData = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--train-data",
+        metavar="PATH",
+        help="A file or directory it was trained on; repeatable.",
+    ),
+]
+_KeepData = Annotated[
+    bool, typer.Option("--keep-data", help="Keep the bytes of that data in the registry.")
+]
+_Side = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--artifact", metavar="PATH", help="A report, plot, ... to keep with it; repeatable."
+    ),
+]
+_EntryPoint = Annotated[
+    str,
+    typer.Option(
+        "--entry-point", metavar="CMD", help="The script that made it, with its arguments."
+    ),
+]
+_LoadTest = Annotated[
+    bool,
+    typer.Option(
+        "--load-test/--no-load-test",
+        help="Load an MLflow model and let it answer its input example first, in a process of its own.",
+    ),
+]
+_Seed = Annotated[
+    list[str] | None,
+    typer.Option("--seed", metavar="[K=]V", help="A random seed it was made with; repeatable."),
+]
+
+
 def register(
     context: typer.Context,
     *,
@@ -28,51 +71,17 @@ def register(
     name: Annotated[
         str, typer.Option("--name", "-n", metavar="MODEL", help="The model to add a version to.")
     ],
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", metavar="K=V", help="A metric; repeatable.")
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; repeatable.")
-    ] = None,
+    metric: _Metric = None,
+    param: _Param = None,
+    tag: _Tag = None,
     description: Annotated[str, typer.Option("--description", help="What this version is.")] = "",
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is registered.")] = "",
-    train_data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--train-data",
-            metavar="PATH",
-            help="A file or directory it was trained on; repeatable.",
-        ),
-    ] = None,
-    keep_data: Annotated[
-        bool, typer.Option("--keep-data", help="Keep the bytes of that data in the registry.")
-    ] = False,
-    side: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--artifact", metavar="PATH", help="A report, plot, ... to keep with it; repeatable."
-        ),
-    ] = None,
-    entry_point: Annotated[
-        str,
-        typer.Option(
-            "--entry-point", metavar="CMD", help="The script that made it, with its arguments."
-        ),
-    ] = "",
-    load_test: Annotated[
-        bool,
-        typer.Option(
-            "--load-test/--no-load-test",
-            help="Load an MLflow model and let it answer its input example first, in a process of its own.",
-        ),
-    ] = True,
-    seed: Annotated[
-        list[str] | None,
-        typer.Option("--seed", metavar="[K=]V", help="A random seed it was made with; repeatable."),
-    ] = None,
+    train_data: _TrainData = None,
+    keep_data: _KeepData = False,
+    side: _Side = None,
+    entry_point: _EntryPoint = "",
+    load_test: _LoadTest = True,
+    seed: _Seed = None,
 ) -> None:
     """Make a version of a directory or file. Its bytes can never change afterwards.
 
