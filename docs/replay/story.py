@@ -22,7 +22,8 @@ _VARIES = (
 
 
 def normalised(text: str) -> str:
-    """Output without what differs from run to run: ids, digests, moments, ages, the machine."""
+    """Output without what differs from run to run: ids, digests, moments, ages, the machine, and how that folds lines."""
+    text = " ".join(text.split())
     for pattern, same in _VARIES:
         text = pattern.sub(same, text)
     return text
