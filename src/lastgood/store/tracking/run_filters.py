@@ -1,6 +1,6 @@
 """What searches for runs filter and sort by, as SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from lastgood.core.filters import Clause, Order
 from lastgood.core.ids import printable
 from lastgood.errors import InvalidInput
 from lastgood.store.dialects import json_text
+from lastgood.store.lists import among
 from lastgood.store.schema import (
     HEAD_LENGTH,
     datasets,
@@ -19,15 +20,17 @@ from lastgood.store.schema import (
     runs,
 )
 from lastgood.store.tracking.clauses import (
+    LACKING,
     NUMBERS,
+    PATTERNS,
     TEXTS,
-    compare,
-    has_entry,
-    has_metric,
+    entry_exists,
+    metric_exists,
     nullable_keys,
     one_of,
     refuse,
 )
+from lastgood.store.tracking.forms import Form, form_of
 from lastgood.store.tracking.keyset import SortKey
 
 __all__ = [
@@ -39,8 +42,10 @@ __all__ = [
     "candidates",
     "condition",
     "entry_matches",
+    "forms_of",
     "is_scan",
     "key_of",
+    "of_experiments",
     "sort_keys",
     "sorted_value",
 ]
@@ -51,9 +56,6 @@ MISSING: dict[str, str | float] = {"metric": 0.0, "param": "", "tag": ""}
 _CONTEXT_TAG = "mlflow.data.context"
 RANGES = frozenset({"=", "<", "<=", ">", ">="})
 INDEXED = frozenset({"run_name", "status", "user_id", "start_time", "end_time"})
-_PATTERNS = frozenset({"LIKE", "ILIKE"})
-_LAST_CHARACTER = "\U0010ffff"
-_SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000  # no characters between these
 
 _ATTRIBUTES: dict[str, tuple[sa.ColumnElement[Any], frozenset[str]]] = {
     "run_id": (runs.c.run_id, TEXTS),
@@ -86,6 +88,38 @@ def key_of(item: Clause | Order) -> str:
     return _ALIASES.get(item.key, item.key) if item.target == "attribute" else item.key
 
 
+def forms_of(clauses: Sequence[Clause]) -> tuple[tuple[Form, ...], Mapping[str, Any]]:
+    """The forms of the clauses of a filter; and what they compare with, by the names of parameters.
+
+    Raises:
+        InvalidInput: runs have no such thing, or it cannot be compared so.
+    """
+    forms: list[Form] = []
+    values: dict[str, Any] = {}
+    for clause in clauses:
+        form, named = form_of(
+            clause, len(forms), key=key_of(clause), operators=_operators_for(clause)
+        )
+        forms.append(form)
+        values |= named
+    return tuple(forms), values
+
+
+def _operators_for(clause: Clause) -> frozenset[str]:
+    if clause.target == "metric":
+        return NUMBERS
+    if clause.target in ENTRIES:
+        return TEXTS | LACKING
+    if clause.target == "dataset":
+        if clause.key not in _DATASET_FIELDS:
+            raise refuse(clause, f"Invalid dataset key, expected one of {sorted(_DATASET_FIELDS)}")
+        return TEXTS
+    name = key_of(clause)
+    if name not in _ATTRIBUTES:
+        raise refuse(clause, f"Invalid attribute key, expected one of {sorted(_ATTRIBUTES)}")
+    return _ATTRIBUTES[name][1]
+
+
 def attribute_of(order: Order) -> sa.ColumnElement[Any]:
     """The column of an attribute.
 
@@ -100,120 +134,91 @@ def attribute_of(order: Order) -> sa.ColumnElement[Any]:
     return _ATTRIBUTES[name][0]
 
 
-def condition(clause: Clause) -> sa.ColumnElement[bool]:
-    """That a row of `runs` matches the clause.
-
-    Raises:
-        InvalidInput: runs have no such thing, or it cannot be compared so.
-    """
-    if clause.target == "attribute":
-        name = key_of(clause)
-        if name not in _ATTRIBUTES:
-            raise refuse(clause, f"Invalid attribute key, expected one of {sorted(_ATTRIBUTES)}")
-        return compare(clause, *_ATTRIBUTES[name])
-    if clause.target == "metric":
-        return has_metric(clause, latest_metrics, latest_metrics.c.run_id == runs.c.run_id)
-    if clause.target == "dataset":
-        return _has_dataset(clause)
-    table = params if clause.target == "param" else run_tags
-    return has_entry(clause, table, table.c.run_id == runs.c.run_id)
+def condition(form: Form) -> sa.ColumnElement[bool]:
+    """That a row of `runs` matches."""
+    if form.target == "attribute":
+        return form.matches(_ATTRIBUTES[form.key][0])
+    if form.target == "dataset":
+        return _has_dataset(form)
+    table = ENTRIES[form.target]
+    of_run = table.c.run_id == runs.c.run_id
+    if form.target == "metric":
+        return metric_exists(form.key, form.operator, form.matches, table, of_run)
+    return entry_exists(form.key, form.operator, form.matches, table, of_run)
 
 
-def _has_dataset(clause: Clause) -> sa.ColumnElement[bool]:
-    column = _DATASET_FIELDS.get(clause.key)
-    if column is None:
-        raise refuse(clause, f"Invalid dataset key, expected one of {sorted(_DATASET_FIELDS)}")
+def _has_dataset(form: Form) -> sa.ColumnElement[bool]:
     linked: sa.Select[Any] = sa.select(_ONE).join_from(
         run_datasets, datasets, datasets.c.id == run_datasets.c.dataset_id
     )
-    return linked.where(
-        run_datasets.c.run_id == runs.c.run_id, compare(clause, column, TEXTS)
-    ).exists()
+    matching = form.matches(_DATASET_FIELDS[form.key])
+    return linked.where(run_datasets.c.run_id == runs.c.run_id, matching).exists()
 
 
-def candidates(
-    clause: Clause, experiment_ids: Sequence[int], lifecycles: Sequence[str]
-) -> sa.Select[Any] | None:
-    """The ids of all runs that match the clause, and perhaps of more, from an index; None if no index knows them.
+def of_experiments(column: sa.ColumnElement[int], *, several: bool) -> sa.ColumnElement[bool]:
+    """That the column is `experiment_id`, or among `experiment_ids`; both are to be bound."""
+    if several:
+        return among(column, sa.bindparam("experiment_ids"))
+    # A single value lets SQLite read an index in order; a list of one does not.
+    one: sa.ColumnElement[bool] = column == sa.bindparam("experiment_id", type_=sa.BigInteger)
+    return one
 
-    The clause must be valid: `condition` says so.
+
+def candidates(form: Form, lifecycles: Sequence[str], *, several: bool) -> sa.Select[Any] | None:
+    """The ids of all runs that match, and perhaps of more, from an index; None if no index knows them.
+
+    Args:
+        form: What to match.
+        lifecycles: The runs wanted; some more may be found.
+        several: See `of_experiments`.
     """
-    table = ENTRIES.get(clause.target)
+    table = ENTRIES.get(form.target)
     if table is not None:
-        matches = entry_matches(clause, table) or _pattern_matches(clause, table)
-        of = one_of(table.c.experiment_id, experiment_ids)
+        matches = entry_matches(form, table) or _pattern_matches(form, table)
         if matches is None:
             return None
-        return sa.select(table.c.run_id).where(of, table.c.key == clause.key, *matches)
-    if clause.target != "attribute" or (name := key_of(clause)) not in INDEXED:
+        of = of_experiments(table.c.experiment_id, several=several)
+        return sa.select(table.c.run_id).where(of, table.c.key == form.key, *matches)
+    if form.target != "attribute" or form.key not in INDEXED:
         return None
     beside = runs.alias("beside")
-    column = beside.c[str(_ATTRIBUTES[name][0].key)]
-    of = one_of(beside.c.experiment_id, experiment_ids)
-    living = one_of(beside.c.lifecycle, lifecycles)
-    if clause.operator in RANGES:
-        matching: sa.ColumnElement[bool] | None = compare(clause, column, _ATTRIBUTES[name][1])
+    column = beside.c[str(_ATTRIBUTES[form.key][0].key)]
+    if form.operator in RANGES or (form.operator in PATTERNS and not form.has_start):
+        matching = form.matches(column)
+    elif form.has_start:
+        matching = form.starts(column)
     else:
-        matching = _starts(column, clause)
-        if matching is None and clause.operator in _PATTERNS:
-            matching = compare(clause, column, TEXTS)
-    return None if matching is None else sa.select(beside.c.run_id).where(of, living, matching)
+        return None
+    of = of_experiments(beside.c.experiment_id, several=several)
+    living = one_of(beside.c.lifecycle, lifecycles)
+    return sa.select(beside.c.run_id).where(of, living, matching)
 
 
-def is_scan(clause: Clause) -> bool:
+def is_scan(form: Form) -> bool:
     """Whether its candidates are found by looking at every value of the index."""
-    return clause.operator in _PATTERNS and _fixed_start(clause) == ""
+    return form.operator in PATTERNS and not form.has_start
 
 
-def entry_matches(clause: Clause, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
-    """That a metric, parameter or tag of the clause's key matches it, as an index can tell; None if it cannot."""
+def entry_matches(form: Form, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
+    """That a metric, parameter or tag of the form's key matches it, as an index can tell; None if it cannot."""
     c = entry.c
-    if clause.target == "metric":
-        if clause.operator not in RANGES:
-            return None
-        return ~c.is_nan, compare(clause, c.value, NUMBERS)
-    if clause.operator == "=":
-        value = str(clause.value)
+    if form.target == "metric":
+        return (~c.is_nan, form.matches(c.value)) if form.operator in RANGES else None
+    if form.operator == "=":
         # The whole value is looked at only where the index has not all of it.
-        cut = (c.value == value,) if len(value) >= HEAD_LENGTH else ()
-        return c.head == value[:HEAD_LENGTH], *cut
-    if clause.operator == "IN" and isinstance(clause.value, tuple):
-        heads = list(dict.fromkeys(value[:HEAD_LENGTH] for value in clause.value))
-        return (one_of(c.head, heads),)
-    start = _starts(c.head, clause)
-    return None if start is None else (start,)
+        whole = (form.matches(c.value),) if form.is_long else ()
+        return form.heads_match(c.head), *whole
+    if form.operator == "IN":
+        return (form.heads_match(c.head),)
+    return (form.starts(c.head),) if form.has_start else None
 
 
-def _pattern_matches(clause: Clause, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
-    if clause.operator not in _PATTERNS or clause.target == "metric":
+def _pattern_matches(form: Form, entry: Any) -> tuple[sa.ColumnElement[bool], ...] | None:
+    if form.operator not in PATTERNS or form.target == "metric":
         return None
     # What the index has cut off may match behind that.
     cut = sa.func.length(entry.c.head) == HEAD_LENGTH
-    return (sa.or_(compare(clause, entry.c.head, TEXTS), cut),)
-
-
-def _starts(column: sa.ColumnElement[Any], clause: Clause) -> sa.ColumnElement[bool] | None:
-    """A range that holds whatever matches a pattern, if that begins with fixed characters."""
-    fixed = _fixed_start(clause)
-    if not fixed:
-        return None
-    end = _after_all_with(fixed)
-    return sa.and_(column >= fixed, column < end) if end else column >= fixed
-
-
-def _fixed_start(clause: Clause) -> str:
-    if clause.operator != "LIKE":
-        return ""
-    return str(clause.value).replace("_", "%").partition("%")[0][:HEAD_LENGTH]
-
-
-def _after_all_with(start: str) -> str:
-    """The least text that sorts behind every text with that start; empty if there is none."""
-    rest = start.rstrip(_LAST_CHARACTER)
-    if not rest:
-        return ""
-    further = ord(rest[-1]) + 1
-    return rest[:-1] + chr(_AFTER_SURROGATES if further == _SURROGATES else further)
+    return (sa.or_(form.matches(entry.c.head), cut),)
 
 
 def sorted_value(target: str, entry: Any) -> sa.ColumnElement[Any]:

@@ -5,22 +5,32 @@ walked in the order of an index until the page is full. Both ways give the same 
 so that a page token of one is good for the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from operator import itemgetter
+from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.filters import Clause
 from lastgood.core.tracking import Run, RunFacts
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
+from lastgood.store.lists import listed
 from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
+from lastgood.store.tracking.forms import Form
 from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
-from lastgood.store.tracking.run_filters import candidates, condition, is_scan, key_of, sort_keys
+from lastgood.store.tracking.run_filters import (
+    candidates,
+    condition,
+    forms_of,
+    is_scan,
+    of_experiments,
+    sort_keys,
+)
 from lastgood.store.tracking.run_walks import Leg, Part, Terms, Walk, walk_of
 from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
 
@@ -49,27 +59,50 @@ def search_runs(
     Raises:
         InvalidInput: a filter or order that runs do not have.
     """
-    rows, last = _rows(connection, tuple(experiment_ids), paging, few)
+    forms, values = forms_of(paging.filters)
+    terms = Terms(tuple(paging.lifecycles), forms, tuple(paging.orders))
+    asked = _Asked(tuple(experiment_ids), terms, values, _checked_after(terms, paging))
+    rows, last = _rows(connection, asked, paging.limit, few)
     found = [Run(*row[:_WIDTH]) for row in rows]
     facts = facts_of(connection, [run.run_id for run in found])
     return [(run, facts[run.run_id]) for run in found], last
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is searched for, and where."""
+
+    experiment_ids: tuple[int, ...]
+    terms: Terms
+    values: Mapping[str, Any]
+    """What the filters compare with."""
+    after: Sequence[Scalar]
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one experiment is searched."""
+        return len(self.experiment_ids) > 1
+
+    def bound(self, connection: Connection, **more: Any) -> dict[str, Any]:
+        """What the parameters stand for of a statement about all the experiments at once."""
+        ids = self.experiment_ids
+        if self.several:
+            return {**self.values, "experiment_ids": listed(connection, ids), **more}
+        return {**self.values, "experiment_id": ids[0], **more}
+
+
 def _rows(
-    connection: Connection, experiment_ids: tuple[int, ...], paging: Paging, few: int
+    connection: Connection, asked: _Asked, shown_max: int, few: int
 ) -> tuple[Sequence[Row], list[Scalar]]:
-    terms = Terms(tuple(paging.lifecycles), tuple(paging.filters), tuple(paging.orders))
-    limit = paging.limit + 1
+    limit, terms = shown_max + 1, asked.terms
     walk = _walk(terms)
-    selective = (
-        _selective(connection, experiment_ids, terms, few) if walk and walk.checked else None
-    )
+    selective = _selective(connection, asked, few) if walk and walk.checked else None
     if walk is None or selective is not None:
-        statement = _sorted(experiment_ids, terms, selective, started=bool(paging.after))
-        bound = {f"after_{i}": value for i, value in enumerate(_checked_after(terms, paging))}
-        rows = statement.all(connection, {**bound, "rows_max": limit})
+        statement = _sorted(terms, selective, several=asked.several, started=bool(asked.after))
+        after = {f"after_{i}": value for i, value in enumerate(asked.after)}
+        rows = statement.all(connection, asked.bound(connection, rows_max=limit, **after))
     else:
-        rows = _walked(connection, walk, experiment_ids, terms, paging)
+        rows = _walked(connection, walk, asked, limit)
     if len(rows) < limit:
         return rows, []
     return rows[:-1], list(rows[-2][_WIDTH:])
@@ -95,71 +128,63 @@ def _keys(terms: Terms) -> Sequence[SortKey]:
 
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
-def _sorted(
-    experiment_ids: tuple[int, ...], terms: Terms, selective: Clause | None, *, started: bool
-) -> Statement:
-    """All runs that match, sorted; if a clause leaves few of them, found from its index."""
+def _sorted(terms: Terms, selective: Form | None, *, several: bool, started: bool) -> Statement:
+    """All runs that match, sorted; if a filter leaves few of them, found from its index."""
     keys, source = sort_keys(terms.orders)
     of: sa.ColumnElement[int] = runs.c.experiment_id
     living: sa.ColumnElement[str] = runs.c.lifecycle
-    conditions = [condition(clause) for clause in terms.filters]
+    conditions = [condition(form) for form in terms.forms]
     if selective is not None:
         # Wrapped, so that no database takes the runs from an index of theirs and looks for the few among them.
         of, living = sa.func.coalesce(of, 0), sa.func.coalesce(living, "")
-        if (ids := candidates(selective, experiment_ids, terms.lifecycles)) is not None:
+        if (ids := candidates(selective, terms.lifecycles, several=several)) is not None:
             conditions.append(runs.c.run_id.in_(ids))
     if started:
         after = [sa.bindparam(f"after_{i}", type_=k.expression.type) for i, k in enumerate(keys)]
         conditions.append(behind(keys, after))
     query = sa.select(*RUN_COLUMNS, *(key.expression for key in keys)).select_from(source)
-    query = query.where(one_of(of, experiment_ids), one_of(living, terms.lifecycles), *conditions)
+    query = query.where(
+        of_experiments(of, several=several), one_of(living, terms.lifecycles), *conditions
+    )
     limit = sa.bindparam("rows_max", type_=sa.Integer)
     return Statement(query.order_by(*ordering(keys)).limit(limit))
 
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
-def _count(
-    clause: Clause, experiment_ids: tuple[int, ...], lifecycles: tuple[str, ...]
-) -> Statement | None:
-    """How many runs match a clause, counted no further than a limit; None if no index tells."""
-    ids = candidates(clause, experiment_ids, lifecycles)
+def _count(form: Form, lifecycles: tuple[str, ...], *, several: bool) -> Statement | None:
+    """How many runs match, counted no further than a limit; None if no index tells."""
+    ids = candidates(form, lifecycles, several=several)
     if ids is None:
         return None
     some = ids.limit(sa.bindparam("most", type_=sa.Integer)).subquery("some")
     return Statement(sa.select(sa.func.count()).select_from(some))
 
 
-def _selective(
-    connection: Connection, experiment_ids: tuple[int, ...], terms: Terms, few: int
-) -> Clause | None:
+def _selective(connection: Connection, asked: _Asked, few: int) -> Form | None:
     """A filter that leaves few runs, so that it is better to begin with these."""
-    for clause in sorted(terms.filters, key=is_scan):
-        if (clause.target, key_of(clause)) == ("attribute", "run_id"):
-            if clause.operator in _EXACT_IDS:
-                return clause
+    for form in sorted(asked.terms.forms, key=is_scan):
+        if (form.target, form.key) == ("attribute", "run_id"):
+            if form.operator in _EXACT_IDS:
+                return form
             continue
-        most = min(few, FEW_SCANNED) if is_scan(clause) else few
-        count = _count(clause, experiment_ids, terms.lifecycles)
-        if count is not None and count.scalar(connection, {"most": most + 1}) <= most:
-            return clause
+        most = min(few, FEW_SCANNED) if is_scan(form) else few
+        count = _count(form, asked.terms.lifecycles, several=asked.several)
+        if count is None:
+            continue
+        if count.scalar(connection, asked.bound(connection, most=most + 1)) <= most:
+            return form
     return None
 
 
-def _walked(
-    connection: Connection,
-    walk: Walk,
-    experiment_ids: tuple[int, ...],
-    terms: Terms,
-    paging: Paging,
-) -> list[Row]:
-    legs, after = _legs_left(walk, _checked_after(terms, paging))
+def _walked(connection: Connection, walk: Walk, asked: _Asked, limit: int) -> list[Row]:
+    legs, after = _legs_left(walk, asked.after)
     found: list[Row] = []
     for leg in legs:
-        lifecycles = terms.lifecycles if leg.by_lifecycle else ("",)
-        parts = [Part(*pair) for pair in product(experiment_ids, lifecycles)]
-        wanted = paging.limit + 1 - len(found)
-        found += _merged(connection, leg, parts, wanted, after)
-        if len(found) > paging.limit:
+        lifecycles = asked.terms.lifecycles if leg.by_lifecycle else ("",)
+        of = product(asked.experiment_ids, lifecycles)
+        parts = [Part(*pair, asked.values) for pair in of]
+        found += _merged(connection, leg, parts, limit - len(found), after)
+        if len(found) >= limit:
             break
         after = ()
     return found

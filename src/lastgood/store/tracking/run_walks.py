@@ -5,17 +5,18 @@ metric, then those where it is NaN, then those without it. Each leg reads one in
 in order and stops when the page is full.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.filters import Clause, Order
+from lastgood.core.filters import Order
 from lastgood.store.database import Connection
 from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
+from lastgood.store.tracking.forms import Form
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, beyond, ordering
 from lastgood.store.tracking.run_filters import (
     ENTRIES,
@@ -41,10 +42,10 @@ _limit: sa.BindParameter[int] = sa.bindparam("rows_max", type_=sa.Integer)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is searched for, apart from the experiments and the page."""
+    """What is searched for, apart from values to compare with, the experiments and the page."""
 
     lifecycles: tuple[str, ...]
-    filters: tuple[Clause, ...]
+    forms: tuple[Form, ...]
     orders: tuple[Order, ...]
 
 
@@ -54,6 +55,8 @@ class Part:
 
     experiment_id: int
     lifecycle: str
+    values: Mapping[str, Any] = field(compare=False)
+    """What the filters compare with."""
 
 
 class Leg:
@@ -106,6 +109,7 @@ class Leg:
             after: The sort values, without the fixed ones, of the row before; empty: from the start.
         """
         bound: dict[str, Any] = {
+            **part.values,
             "experiment_id": part.experiment_id,
             "lifecycle": part.lifecycle,
             "rows_max": limit,
@@ -172,7 +176,7 @@ class Walk:
     """The legs, in order."""
 
     legs: tuple[Leg, ...]
-    checked: tuple[Clause, ...]
+    checked: tuple[Form, ...]
     """Filters that are looked up for each run, because the index knows nothing of them."""
 
 
@@ -180,10 +184,8 @@ def walk_of(terms: Terms) -> Walk | None:
     """A walk in the order that is asked for; None if no index has that order.
 
     Raises:
-        InvalidInput: runs cannot be filtered or sorted so.
+        InvalidInput: runs cannot be sorted so.
     """
-    for clause in terms.filters:
-        condition(clause)  # even one that the index answers by itself must be one that runs know
     first = terms.orders[0] if terms.orders else None
     if first is not None and first.target in ENTRIES:
         return _by_entry(terms, first)
@@ -191,12 +193,12 @@ def walk_of(terms: Terms) -> Walk | None:
         return _by_end(terms, first)
     keys, source = sort_keys(terms.orders)
     by_start = first is None or key_of(first) == "start_time"
-    if by_start and len(keys) == 2 and (equal := _equal_entry(terms.filters)):
+    if by_start and len(keys) == 2 and (equal := _equal_entry(terms.forms)):
         return _by_equal_entry(terms, equal)
     if first is not None and key_of(first) not in INDEXED:
         return None
     name = "start_time" if first is None else key_of(first)
-    own, others = _split(terms.filters, "attribute", name)
+    own, others = _split(terms.forms, "attribute", name)
     leg = Leg(
         source,
         [*_of_part(), *map(condition, others)],
@@ -205,20 +207,20 @@ def walk_of(terms: Terms) -> Walk | None:
         by_lifecycle=True,
         ties_turned=keys[0].ascending and not by_start,
     )
-    return Walk((leg,), _without_first(terms.filters, _is_exact if by_start else _is_nothing))
+    return Walk((leg,), _without_first(terms.forms, _is_exact if by_start else _is_nothing))
 
 
-def _by_equal_entry(terms: Terms, clause: Clause) -> Walk:
+def _by_equal_entry(terms: Terms, form: Form) -> Walk:
     """Runs by start with a parameter or tag of one value: its index has equal values by start."""
-    entry = ENTRIES[clause.target].alias("leading")
-    others = tuple(c for c in terms.filters if c is not clause)
+    entry = ENTRIES[form.target].alias("leading")
+    others = tuple(c for c in terms.forms if c is not form)
     keys, source = sort_keys(terms.orders, _with_runs(entry), entry)
     leg = Leg(
         source,
         [
             *_of_entry(entry, terms, others),
-            entry.c.key == clause.key,
-            *(entry_matches(clause, entry) or ()),
+            entry.c.key == form.key,
+            *(entry_matches(form, entry) or ()),
         ],
         keys=keys,
     )
@@ -229,9 +231,9 @@ def _by_entry(terms: Terms, order: Order) -> Walk:
     """Runs by a metric, parameter or tag: those that have it, those where it is NaN, those without it."""
     table = ENTRIES[order.target]
     entry = table.alias("leading")
-    own, _ = _split(terms.filters, order.target, order.key)
+    own, _ = _split(terms.forms, order.target, order.key)
     matches = entry_matches(own[0], entry) if own else None
-    checked = tuple(c for c in terms.filters if matches is None or c is not own[0])
+    checked = tuple(c for c in terms.forms if matches is None or c is not own[0])
     rest, source = sort_keys(terms.orders[1:], _with_runs(entry), entry)
     conditions = [*_of_entry(entry, terms, checked), entry.c.key == order.key]
     numbers = [~entry.c.is_nan] if order.target == "metric" else []
@@ -261,7 +263,7 @@ def _by_end(terms: Terms, order: Order) -> Walk:
     """Runs by their end: those that have ended, then those that go on."""
     rest, source = sort_keys(terms.orders[1:])
     end = runs.c.end_ms
-    own, others = _split(terms.filters, "attribute", "end_time")
+    own, others = _split(terms.forms, "attribute", "end_time")
     ended = Leg(
         source,
         [*_of_part(), *map(condition, others)],
@@ -273,14 +275,14 @@ def _by_end(terms: Terms, order: Order) -> Walk:
     )
     if own:  # no comparison holds for a run that goes on
         return Walk((ended,), tuple(others))
-    return Walk((ended, _leg_without(terms, end.is_(None), fixed=(_ABSENT, 0))), terms.filters)
+    return Walk((ended, _leg_without(terms, end.is_(None), fixed=(_ABSENT, 0))), terms.forms)
 
 
 def _leg_without(
     terms: Terms, lacking: sa.ColumnElement[bool], *, fixed: tuple[Scalar, ...]
 ) -> Leg:
     keys, source = sort_keys(terms.orders[1:])
-    conditions = [*_of_part(), lacking, *map(condition, terms.filters)]
+    conditions = [*_of_part(), lacking, *map(condition, terms.forms)]
     return Leg(source, conditions, fixed=fixed, keys=keys, by_lifecycle=True)
 
 
@@ -289,11 +291,11 @@ def _of_part() -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _of_entry(
-    entry: Any, terms: Terms, filters: Sequence[Clause]
+    entry: Any, terms: Terms, forms: Sequence[Form]
 ) -> tuple[sa.ColumnElement[bool], ...]:
     # Nothing is asked of the runs that one of their own indexes could answer: the entry's index must lead.
     living = one_of(runs.c.lifecycle, terms.lifecycles)
-    return entry.c.experiment_id == _experiment, living, *map(condition, filters)
+    return entry.c.experiment_id == _experiment, living, *map(condition, forms)
 
 
 def _with_runs(entry: Any) -> sa.FromClause:
@@ -301,31 +303,29 @@ def _with_runs(entry: Any) -> sa.FromClause:
     return joined
 
 
-def _split(filters: Sequence[Clause], target: str, key: str) -> tuple[list[Clause], list[Clause]]:
-    """Clauses about that, and the others."""
-    own = [c for c in filters if (c.target, key_of(c)) == (target, key)]
-    return own, [c for c in filters if c not in own]
+def _split(forms: Sequence[Form], target: str, key: str) -> tuple[list[Form], list[Form]]:
+    """Forms about that, and the others."""
+    own = [c for c in forms if (c.target, c.key) == (target, key)]
+    return own, [c for c in forms if c not in own]
 
 
-def _equal_entry(filters: Sequence[Clause]) -> Clause | None:
-    return next((c for c in filters if c.target in {"param", "tag"} and c.operator == "="), None)
+def _equal_entry(forms: Sequence[Form]) -> Form | None:
+    return next((c for c in forms if c.target in {"param", "tag"} and c.operator == "="), None)
 
 
-def _is_exact(clause: Clause) -> bool:
+def _is_exact(form: Form) -> bool:
     """Whether an index of the runs has what matches in the order of start."""
-    if clause.target != "attribute":
+    if form.target != "attribute":
         return False
-    if key_of(clause) == "start_time":
-        return clause.operator in RANGES
-    return key_of(clause) in INDEXED and clause.operator == "="
+    if form.key == "start_time":
+        return form.operator in RANGES
+    return form.key in INDEXED and form.operator == "="
 
 
-def _is_nothing(_clause: Clause) -> bool:
+def _is_nothing(_form: Form) -> bool:
     return False
 
 
-def _without_first(
-    filters: Sequence[Clause], known: Callable[[Clause], bool]
-) -> tuple[Clause, ...]:
-    first = next((clause for clause in filters if known(clause)), None)
-    return tuple(clause for clause in filters if clause is not first)
+def _without_first(forms: Sequence[Form], known: Callable[[Form], bool]) -> tuple[Form, ...]:
+    first = next((form for form in forms if known(form)), None)
+    return tuple(form for form in forms if form is not first)

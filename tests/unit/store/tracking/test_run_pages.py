@@ -204,6 +204,31 @@ def test_pages_of_whatever_is_asked(database, known, seed):
         assert found == wanted, (filters, orders, lifecycles, experiments, paging.limit, ways)
 
 
+SAME_FORM = {
+    "metrics.m > {}": (1, [-2.0, 0.1, 0.25, -1.5], lambda sent, there: there > sent),
+    "metrics.m < {}": (1, [5, -1, 2**40, 0], lambda sent, there: there < sent),
+    "params.p = '{}'": (2, ["a", "B", "é", ""], lambda sent, there: there == sent),
+    "tags.t LIKE '{}%'": (3, ["a", "ab", "x", "é"], lambda sent, there: there.startswith(sent)),
+}
+
+
+@pytest.mark.parametrize("text", SAME_FORM)
+@pytest.mark.parametrize("few", [WALK, NATURAL])
+def test_searches_that_differ_in_a_value_alone_find_their_own(database, known, text, few):
+    of, values, matches = SAME_FORM[text]
+    key = text.partition(" ")[0].partition(".")[2]
+    for value in values + values[::-1]:
+        paging = Paging(
+            filters=parse_filter(text.format(value)), lifecycles=("active",), limit=1000
+        )
+        wanted = {
+            r[0].run_id
+            for r in known
+            if r[0].lifecycle == "active" and key in r[of] and matches(value, r[of][key])
+        }
+        assert set(pages(database, paging, [1, 2, 3], (few,))) == wanted, value
+
+
 INDEXED = {
     "": (),
     "metrics.m > 0": ("metrics.m DESC",),
