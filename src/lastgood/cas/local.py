@@ -151,26 +151,28 @@ class LocalObjects:
         except OSError as error:
             raise StoreUnavailable(f"Object {digest} cannot be read: {error.strerror}") from error
 
-    def publish(self, temporary: Path, digest: Digest) -> None:
-        """Give a complete, durable temporary file its final name."""
-        target = self.path_of(digest)
-        if self._is_sound(digest):
-            temporary.unlink()
-        else:  # absent; or damaged, and then replaced, not trusted
-            target.parent.mkdir(exist_ok=True)
-            temporary.rename(target)
-        # Also if the object was there: whoever put it there may have died, or be about to sync.
-        self.sync_directory(target.parent)
-        if target.parent not in self._durable_folders:
-            self.sync_directory(self._root)
-            self._durable_folders.add(target.parent)
-
-    def _is_sound(self, digest: Digest) -> bool:
+    def keeps(self, digest: Digest) -> bool:
+        """Make sure of an object that may be here already; False if it is absent, or damaged and to be replaced."""
         try:
             self.verify(digest)
         except (NotFound, IntegrityFailure):
             return False
+        # Its bytes were durable before it got its name. Whoever gave it may have died, or be about to sync.
+        self._sync_name(self.path_of(digest))
         return True
+
+    def publish(self, temporary: Path, digest: Digest) -> None:
+        """Give a complete, durable temporary file its final name."""
+        target = self.path_of(digest)
+        target.parent.mkdir(exist_ok=True)
+        temporary.rename(target)
+        self._sync_name(target)
+
+    def _sync_name(self, path: Path) -> None:
+        self.sync_directory(path.parent)
+        if path.parent not in self._durable_folders:
+            self.sync_directory(self._root)
+            self._durable_folders.add(path.parent)
 
     def sync_directory(self, folder: Path) -> None:
         """Make renames in the directory survive a power cut."""
@@ -197,11 +199,12 @@ class LocalWriter(IncomingFile):
                 f"The bytes sent have the digest {digest}, not {expect}", hint="send the file again"
             )
         with translated(self._path):
-            os.fchmod(self._descriptor, OBJECT_MODE)
-            self._store.sync_file(self._descriptor)
-            self._close()
-            self._store.publish(self._path, digest)
-        self._named = True
+            if not self._store.keeps(digest):
+                os.fchmod(self._descriptor, OBJECT_MODE)
+                self._store.sync_file(self._descriptor)
+                self._close()
+                self._store.publish(self._path, digest)
+                self._named = True
         return digest
 
 

@@ -18,6 +18,7 @@ from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.receiving import receive
 from lastgood.api.mlflow.shapes import OfRun
 from lastgood.api.mlflow.wire import Handler, MlflowRequest, decode, empty_reply, reply
+from lastgood.api.sending import read_ahead
 from lastgood.engine.artifacts import (
     Artifacts,
     ArtifactWriter,
@@ -158,7 +159,7 @@ def _send(request: MlflowRequest, artifacts: Artifacts, path: str) -> Response:
     chunks = _chunks(artifacts, file, span)
     if file.size <= WHOLE_SIZE_MAX:
         return Response(b"".join(chunks), status_code=status, headers=headers)
-    return StreamingResponse(chunks, status_code=status, headers=headers)
+    return StreamingResponse(read_ahead(chunks), status_code=status, headers=headers)
 
 
 class _HeadReply(Response):

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Request
 from starlette.responses import Response, StreamingResponse
 
 from lastgood.api.native.replies import reply
+from lastgood.api.sending import read_ahead
 from lastgood.core.ids import Digest, parse_digest
 from lastgood.core.manifest import Manifest
 from lastgood.core.ports import Registry
@@ -59,7 +60,7 @@ def streaming_routes(registry: Registry) -> APIRouter:
             size += len(chunk)
             if size >= AHEAD_BYTES_MAX:
                 return StreamingResponse(
-                    _joined(ahead, chunks), media_type="application/octet-stream"
+                    read_ahead(_joined(ahead, chunks)), media_type="application/octet-stream"
                 )
         return StreamingResponse(
             iter(ahead),

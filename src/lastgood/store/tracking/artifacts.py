@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
+from lastgood.store.lists import among, listed
 from lastgood.store.schema import artifacts, versions
 from lastgood.store.statement import Statement
 
@@ -52,7 +53,7 @@ _at = Statement(sa.select(*_ROW).where(_c.path == _path))
 _in = Statement(sa.select(*_ROW).where(_c.parent == sa.bindparam("parent")).order_by(_c.path))
 _under = Statement(sa.select(*_ROW).where(_c.path >= _start, _c.path < _end).order_by(_c.path))
 _any_under = Statement(sa.select(_c.path).where(_c.path >= _start, _c.path < _end).limit(1))
-_any_of = sa.select(_c.path).where(_c.path.in_(sa.bindparam("paths", expanding=True))).limit(1)
+_any_of = Statement(sa.select(_c.path).where(among(_c.path, sa.bindparam("paths"))).limit(1))
 _next_parent = Statement(
     sa.select(sa.func.min(_c.parent)).where(_c.parent >= _start, _c.parent < _end)
 )
@@ -116,7 +117,7 @@ def folders_in(connection: Connection, folder: str) -> list[str]:
 def taken_by_another_kind(connection: Connection, path: str) -> str | None:
     """A file where `path` needs a folder, or one inside of `path`, if there is one."""
     folders = _folders_above(path)
-    file = connection.execute(_any_of, {"paths": folders}).scalar() if folders else None
+    file: str | None = _any_of.scalar(connection, {"paths": listed(connection, folders)})
     inside: str | None = _any_under.scalar(connection, _range(path))
     return file or inside
 

@@ -1,0 +1,74 @@
+"""How chunks get from a thread to the event loop: in order, one ahead, and no longer than somebody listens."""
+
+import asyncio
+import threading
+
+import pytest
+
+from lastgood.api.sending import read_ahead
+from lastgood.errors import IntegrityFailure
+
+
+class Chunks:
+    """An iterator that says how often it was asked, and fails in the end if it is told to."""
+
+    def __init__(self, count, error=None):
+        self.asked = 0
+        self.second = threading.Event()
+        self._count, self._error = count, error
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.asked += 1
+        if self.asked == 2:
+            self.second.set()
+        if self.asked <= self._count:
+            return b"%d" % self.asked
+        if self._error is not None:
+            raise self._error
+        raise StopIteration
+
+
+def test_chunks_come_in_order():
+    async def gather():
+        return [chunk async for chunk in read_ahead(Chunks(5))]
+
+    assert asyncio.run(gather()) == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_one_chunk_is_read_while_another_is_sent_and_no_more():
+    async def look():
+        chunks = Chunks(5)
+        sending = read_ahead(chunks)
+        assert await anext(sending) == b"1"
+        assert await asyncio.to_thread(chunks.second.wait, 5.0)
+        await asyncio.sleep(0.02)
+        assert chunks.asked == 2
+        await sending.aclose()
+
+    asyncio.run(look())
+
+
+def test_an_error_comes_in_the_place_of_its_chunk():
+    async def gather(found):
+        async for chunk in read_ahead(Chunks(2, IntegrityFailure("damaged"))):
+            found.append(chunk)
+
+    found = []
+    with pytest.raises(IntegrityFailure):
+        asyncio.run(gather(found))
+    assert found == [b"1", b"2"]
+
+
+def test_nobody_hears_of_an_error_after_the_client_has_gone(caplog):
+    async def look():
+        chunks = Chunks(1, IntegrityFailure("damaged"))
+        sending = read_ahead(chunks)
+        assert await anext(sending) == b"1"
+        assert await asyncio.to_thread(chunks.second.wait, 5.0)  # it fails meanwhile
+        await sending.aclose()
+
+    asyncio.run(look())
+    assert caplog.records == []
