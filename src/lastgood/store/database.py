@@ -198,6 +198,7 @@ class Database:
         session.save()
         try:
             result = item.unit(session.connection)
+            session.keep()
         except Exception as error:  # the unit's own refusal goes to its caller alone
             known = self._backend.explain(error)
             if isinstance(known, StoreUnavailable):
@@ -206,7 +207,6 @@ class Database:
             if known is not None:
                 known.__cause__ = error
             return _Attempt(item.future, refusal=known or error)
-        session.keep()
         return _Attempt(item.future, result=result)
 
     def _drop_session(self) -> None:

@@ -236,7 +236,7 @@ def _add(tx: Connection, gateway: GatewayId, item: Traffic, model_id: int) -> No
         "first_": item.from_ms,
         "last_": item.to_ms,
     }
-    if _add_traffic.run(tx, added) == 0:
+    if _add_traffic.count(tx, added) == 0:
         row = {
             **key,
             "digest": item.digest,

@@ -7,7 +7,7 @@ the order of operations is the order of their commits. Readers see snapshots and
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -16,9 +16,10 @@ from sqlalchemy.pool import NullPool
 
 from lastgood.errors import LastgoodError, StoreUnavailable
 from lastgood.store.address import StoreAddress
-from lastgood.store.backend import APPENDED, Connection
+from lastgood.store.backend import APPENDED, CannotUndo, Connection
 from lastgood.store.postgresql_failures import LOCK_TIMEOUT_S, explain_postgresql, is_lost
 from lastgood.store.postgresql_pool import Pool
+from lastgood.store.postgresql_wire import Wire, wire_of
 
 __all__ = ["Postgresql"]
 
@@ -35,7 +36,6 @@ NETWORK_TIMEOUT_MS = (
 STALLED_TIMEOUT_S = 20
 READ_TIMEOUT_S = 120
 READERS_MAX = 16
-PREPARED_MAX = 500  # statements that a connection keeps ready
 LISTEN_WAIT_S = 0.5  # how soon a listener sees that it shall stop
 LISTEN_AGAIN_S = 1.0
 
@@ -67,9 +67,9 @@ class Postgresql:
         )
         self._pool = Pool(self._engine.connect, size=READERS_MAX)
 
-    def _connect(self) -> "psycopg.Connection[Any]":
+    def _connect(self) -> Wire:
         try:
-            connection = psycopg.connect(
+            connection = Wire.connect(
                 self._address.full,
                 autocommit=True,
                 client_encoding="utf8",
@@ -89,14 +89,13 @@ class Postgresql:
                 f"{self.place} cannot be reached: {words}",
                 hint="is PostgreSQL running there? a password comes from LASTGOOD_STORE, PGPASSWORD or ~/.pgpass",
             ) from error
-        connection.prepared_max = PREPARED_MAX
         # Else a statement is prepared once for each size of integer it ever gets.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.execute(_SETTINGS, prepare=False)
         self._check(connection)
         return connection
 
-    def _check(self, connection: "psycopg.Connection[Any]") -> None:
+    def _check(self, connection: Wire) -> None:
         encoding = connection.info.parameter_status("server_encoding")
         if connection.info.server_version < VERSION_MIN or encoding != "UTF8":
             version = connection.info.server_version // 10_000
@@ -119,13 +118,13 @@ class Postgresql:
         """Run several statements on one snapshot."""
 
         def snapshot(connection: Connection) -> T:
-            driver = driver_of(connection)
-            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", prepare=False)
+            wire = wire_of(connection)
+            wire.tell("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 result = query(connection)
-                driver.execute("COMMIT", prepare=False)
+                wire.leave()
             except BaseException:
-                _roll_back(driver)
+                wire.roll_back()
                 raise
             return result
 
@@ -184,70 +183,84 @@ class Postgresql:
 class _Session:
     """The writer's connection.
 
-    Between units one round trip does for both: RELEASE of the last savepoint and the next SAVEPOINT.
+    A transaction that begins with hope waits for nothing but answers to questions, and the commit. An
+    error takes all of it, in PostgreSQL, and may be of a unit before; then it is run again, carefully.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._fresh = True
+        self._carefully = True
+        self._written = 0  # what had been when the current unit began
         self._open()
 
     def _open(self) -> None:
         self.connection = self._connect()
         # For SQLAlchemy, and Alembic, one transaction that never ends: they must not end ours.
         self.connection.begin()
-        self._driver = driver_of(self.connection)
+        self._wire = wire_of(self.connection)
+        # The driver's cursors shall prepare nothing here: when a migration drops a table, it would drop all
+        # that is prepared, ours too.
+        self._wire.prepare_threshold = None
 
-    def begin(
-        self, *, carefully: bool
-    ) -> None:  # an error ends a whole transaction here, so it always is
-        self._release = ""
-        # The lock comes before the first look, so that the transaction sees all that was committed before.
-        statement = (
-            f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITE_LOCK})"
-        )
-        try:
-            self._driver.execute(statement, prepare=False)
-        except psycopg.Error as error:
-            if self._fresh or not is_lost(error):
-                raise
-            # PostgreSQL was restarted since the last transaction; nothing of this one was sent yet.
-            self.close()
-            self._open()
-            self._driver.execute(statement, prepare=False)
+    def begin(self, *, carefully: bool) -> None:
+        self._carefully = carefully
+        self._say_begin()
+        if carefully:
+            try:
+                self._wire.flush()
+            except psycopg.Error as error:
+                if self._fresh or not is_lost(error):
+                    raise
+                # PostgreSQL was restarted since the last transaction; nothing of this one was sent yet.
+                self.close()
+                self._open()
+                self._say_begin()
+                self._wire.flush()
+        self._wire.repeatable = not carefully
         self._fresh = False
 
+    def _say_begin(self) -> None:
+        self._wire.tell("BEGIN ISOLATION LEVEL READ COMMITTED")
+        # The lock comes before the first look, so that the transaction sees all that was committed before.
+        self._wire.tell(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
     def save(self) -> None:
-        self._driver.execute(f"{self._release}SAVEPOINT unit", prepare=False)
-        self._release = ""
+        if self._carefully:
+            self._wire.ask("SAVEPOINT unit")
+        else:
+            self._written = self._wire.written
 
     def keep(self) -> None:
-        self._release = "RELEASE unit; "
+        if self._carefully:
+            self._wire.ask("RELEASE unit")
 
     def undo(self) -> None:
-        self._driver.execute("ROLLBACK TO unit", prepare=False)
-        self._release = "RELEASE unit; "
+        if self._carefully:
+            self._wire.forget()
+            self._wire.ask("ROLLBACK TO unit")
+            self._wire.ask("RELEASE unit")
+        elif self._wire.failed or self._wire.written != self._written:
+            raise CannotUndo
 
     def commit(self) -> None:
-        notify = f"NOTIFY {CHANNEL}; " if self.connection.info.pop(APPENDED, False) else ""
-        self._driver.execute(f"{notify}COMMIT", prepare=False)
+        if self.connection.info.pop(APPENDED, False):
+            self._wire.tell(f"NOTIFY {CHANNEL}")
+        # From here on nobody can tell whether a connection that is lost took the commit with it.
+        self._wire.repeatable = False
+        try:
+            self._wire.finish()
+        except psycopg.Error as error:
+            if self._carefully or is_lost(error):
+                raise
+            raise CannotUndo from error
 
     def roll_back(self) -> None:
-        _roll_back(self._driver)
+        self._wire.repeatable = False
+        self._wire.roll_back()
 
     def close(self) -> None:
         with suppress(
             sa.exc.DBAPIError, psycopg.Error
         ):  # what failed may fail again while it is closed
             self.connection.close()
-
-
-def driver_of(connection: Connection) -> Any:
-    """The driver's connection, for statements without parameters and rows."""
-    return connection.connection.driver_connection
-
-
-def _roll_back(driver: Any) -> None:
-    if not driver.closed and driver.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        with suppress(psycopg.Error):  # the first error tells more than one of the rollback
-            driver.execute("ROLLBACK", prepare=False)

@@ -4,13 +4,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
 from lastgood.errors import StoreUnavailable
 from lastgood.store.backend import Connection
+from lastgood.store.postgresql_wire import wire_of
 
 __all__ = ["Pool"]
 
@@ -67,16 +67,10 @@ class Pool:
         return self._connect()
 
     def _give_back(self, connection: Connection) -> None:
-        driver: Any = (
-            connection.connection.driver_connection if not connection.invalidated else None
-        )
-        if driver is None or driver.closed or driver.info.transaction_status != _IDLE:
-            _close(connection)
-        else:
+        if not connection.invalidated and wire_of(connection).at_rest:
             self._idle.append(connection)
-
-
-_IDLE = psycopg.pq.TransactionStatus.IDLE
+        else:
+            _close(connection)
 
 
 def _close(connection: Connection) -> None:

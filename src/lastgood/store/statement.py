@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from lastgood.store.database import Connection
 
-__all__ = ["Row", "Statement"]
+__all__ = ["Parameters", "Row", "Statement", "ask_all"]
 
 Row = tuple[Any, ...]
 """One row, in the order of the statement's columns."""
@@ -43,13 +43,20 @@ class Statement:
     def first(self, connection: Connection, parameters: Parameters = _NONE) -> Row | None:
         """The first row, if there is one."""
         compiled = self._for(connection)
+        if compiled.travels:
+            rows: list[Row] = _driver(connection).ask(compiled.sql, compiled.arguments(parameters))
+            return rows[0] if rows else None
         row: Row | None = compiled.execute(connection, parameters).fetchone()
         return row if row is None else compiled.read(row)
 
     def all(self, connection: Connection, parameters: Parameters = _NONE) -> list[Row]:
         """All rows."""
         compiled = self._for(connection)
-        rows: list[Row] = compiled.execute(connection, parameters).fetchall()
+        rows: list[Row]
+        if compiled.travels:
+            rows = _driver(connection).ask(compiled.sql, compiled.arguments(parameters))
+            return rows
+        rows = compiled.execute(connection, parameters).fetchall()
         return [compiled.read(row) for row in rows] if compiled.converters else rows
 
     def scalar(self, connection: Connection, parameters: Parameters = _NONE) -> Any:
@@ -57,24 +64,38 @@ class Statement:
         row = self.first(connection, parameters)
         return None if row is None else row[0]
 
-    def run(self, tx: Connection, parameters: Parameters = _NONE) -> int:
-        """Change something; how many rows were stored or changed."""
-        return int(self._for(tx).execute(tx, parameters).rowcount)
+    def run(self, tx: Connection, parameters: Parameters = _NONE) -> None:
+        """Change something. Statements that follow see it; that it failed may be told by one of them, or the commit."""
+        compiled = self._for(tx)
+        if compiled.travels:
+            _driver(tx).tell(compiled.sql, compiled.arguments(parameters))
+        else:
+            compiled.execute(tx, parameters)
 
-    def run_many(self, tx: Connection, rows: Sequence[Row]) -> int:
+    def count(self, tx: Connection, parameters: Parameters = _NONE) -> int:
+        """Change something; how many rows were stored or changed."""
+        compiled = self._for(tx)
+        if compiled.travels:
+            return int(_driver(tx).count(compiled.sql, compiled.arguments(parameters)))
+        return int(compiled.execute(tx, parameters).rowcount)
+
+    def run_many(self, tx: Connection, rows: Sequence[Row]) -> None:
+        """Insert rows of the columns that were named. As to failures see `run`."""
+        if rows:
+            compiled = self._for(tx)
+            if compiled.travels:
+                _driver(tx).tell(*compiled.of_rows(rows))
+            else:
+                compiled.execute_many(tx, rows)
+
+    def count_many(self, tx: Connection, rows: Sequence[Row]) -> int:
         """Insert rows of the columns that were named; how many were stored or changed."""
         if not rows:
             return 0
         compiled = self._for(tx)
-        if compiled.reorder is not None:
-            rows = [compiled.reorder(row) for row in rows]
-        if len(rows) == 1:
-            return int(_driver(tx).execute(compiled.sql, rows[0]).rowcount)
-        if compiled.sql_of_columns:
-            return int(_driver(tx).execute(compiled.sql_of_columns, _turned(rows)).rowcount)
-        cursor = _driver(tx).cursor()
-        cursor.executemany(compiled.sql, rows)
-        return int(cursor.rowcount)
+        if compiled.travels:
+            return int(_driver(tx).count(*compiled.of_rows(rows)))
+        return int(compiled.execute_many(tx, rows).rowcount)
 
     def _for(self, connection: Connection) -> "_Compiled":
         dialect = connection.dialect
@@ -85,34 +106,65 @@ class Statement:
         return compiled
 
 
+def ask_all(
+    connection: Connection, questions: Sequence[tuple[Statement, Parameters]]
+) -> list[list[Row]]:
+    """All rows of each of several statements; where there is a way to the database, it is gone once."""
+    if connection.dialect.name != "postgresql":
+        return [statement.all(connection, parameters) for statement, parameters in questions]
+    asked = []
+    for statement, parameters in questions:
+        compiled = statement._for(connection)  # noqa: SLF001 - of this module
+        asked.append((compiled.sql, compiled.arguments(parameters)))
+    answers: list[list[Row]] = _driver(connection).ask_all(asked)
+    return answers
+
+
 class _Compiled:
     """A statement in the words of one dialect."""
 
-    __slots__ = ("_arguments", "converters", "reorder", "sql", "sql_of_columns")
+    __slots__ = ("_reorder", "_sql_of_columns", "arguments", "converters", "sql", "travels")
 
     def __init__(self, clause: Any, columns: tuple[str, ...], dialect: sa.Dialect) -> None:
         compiled = clause.compile(dialect=dialect, column_keys=list(columns) or None)
         self.sql = str(compiled)
+        self.travels = dialect.name == "postgresql"
+        """Whether it goes to another process; then a `Wire` takes it there, and knows when to wait."""
         names = tuple(compiled.positiontup)
         fixed = {n: b.effective_value for n, b in compiled.binds.items() if not b.required}
-        self._arguments = _binding(names, fixed)
+        self.arguments = _binding(names, fixed)
         # SQLAlchemy binds an insert's values in the order of the table's columns.
-        self.reorder: Callable[[Row], Row] | None = None
+        self._reorder: Callable[[Row], Row] | None = None
         if columns and names != columns:
-            self.reorder = itemgetter(*(columns.index(name) for name in names))
-        # Many rows are one round trip as lists, one for each column. SQLite makes no trips.
-        self.sql_of_columns = ""
-        if columns and dialect.name == "postgresql":
+            self._reorder = itemgetter(*(columns.index(name) for name in names))
+        # Many rows are one statement as lists, one for each column.
+        self._sql_of_columns = ""
+        if columns and self.travels:
             types = [clause.table.c[n].type.compile(dialect=dialect) for n in names]
-            self.sql_of_columns = _of_columns(self.sql, types)
+            self._sql_of_columns = _of_columns(self.sql, types)
         # PostgreSQL has all the types that our columns have; SQLite makes numbers of booleans.
-        selected = clause.selected_columns if clause.is_select and dialect.name == "sqlite" else ()
+        selected = clause.selected_columns if clause.is_select and not self.travels else ()
         types = [c.type for c in selected]
         converters = [t.dialect_impl(dialect).result_processor(dialect, None) for t in types]
         self.converters = [(i, convert) for i, convert in enumerate(converters) if convert]
 
     def execute(self, connection: Connection, parameters: Parameters) -> Any:
-        return _driver(connection).execute(self.sql, self._arguments(parameters))
+        return _driver(connection).execute(self.sql, self.arguments(parameters))
+
+    def execute_many(self, connection: Connection, rows: Sequence[Row]) -> Any:
+        if self._reorder is not None:
+            rows = [self._reorder(row) for row in rows]
+        if len(rows) == 1:
+            return _driver(connection).execute(self.sql, rows[0])
+        return _driver(connection).executemany(self.sql, rows)
+
+    def of_rows(self, rows: Sequence[Row]) -> tuple[str, Sequence[Any]]:
+        """One statement that inserts the rows, and its arguments."""
+        if self._reorder is not None:
+            rows = [self._reorder(row) for row in rows]
+        if len(rows) == 1:
+            return self.sql, rows[0]
+        return self._sql_of_columns, _turned(rows)
 
     def read(self, row: Row) -> Row:
         if not self.converters:

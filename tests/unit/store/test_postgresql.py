@@ -1,7 +1,10 @@
 """What only PostgreSQL can get wrong: other writers, lost connections, text it does not take, passwords."""
 
+import signal
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -12,8 +15,11 @@ from lastgood.core.operations import Act, Actor, Origin
 from lastgood.errors import InvalidInput, NotFound, StoreUnavailable
 from lastgood.store import log
 from lastgood.store import postgresql as module
+from lastgood.store import postgresql_wire as wire
 from lastgood.store.address import parse_address
+from lastgood.store.database import Database
 from lastgood.store.open import open_database
+from lastgood.store.statement import Statement, ask_all
 from postgresql_server import PASSWORD, running_postgresql
 
 WAIT_S = 60.0
@@ -157,6 +163,157 @@ def test_a_restart_of_postgresql_costs_what_was_under_way_and_no_more():
         assert database.write(append("again")).result(WAIT_S) == 3
         assert database.read(log.newest)[0] == 3
         database.close()
+
+
+@pytest.fixture
+def table(address):
+    """A table with a key, through our own statements."""
+    t = sa.Table("t", sa.MetaData(), sa.Column("n", sa.BigInteger, primary_key=True))
+    database = open_database(address)
+    database.write(t.create).result(WAIT_S)
+    yield Numbers(database, Statement(t.insert(), ["n"]), Statement(sa.select(t.c.n).order_by("n")))
+    database.close()
+
+
+class Numbers(NamedTuple):
+    database: Database
+    insert: Statement
+    rows: Statement
+
+    def add(self, *numbers):
+        def unit(tx):
+            for n in numbers:
+                self.insert.run(tx, {"n": n})
+            return numbers[-1]
+
+        return unit
+
+    def held(self, *units):
+        """What became of units that were all in one group."""
+        entered, leave = threading.Event(), threading.Event()
+
+        def gate(tx):
+            entered.set()
+            leave.wait(WAIT_S)
+
+        self.database.write(gate)
+        assert entered.wait(WAIT_S)
+        futures = [self.database.write(unit) for unit in units]
+        leave.set()
+        return [future.exception(WAIT_S) or future.result() for future in futures]
+
+    def now(self):
+        return [n for (n,) in self.database.read(self.rows.all)]
+
+
+def test_a_statement_that_fails_on_its_way_to_the_commit_is_its_units_fault_alone(table):
+    runs = []
+
+    def regrets(tx):
+        runs.append("regrets")
+        table.add(20)(tx)
+        raise NotFound("after all")
+
+    first, doubled, regretted, last = table.held(
+        table.add(1, 2), table.add(3, 1), regrets, table.add(4)
+    )
+    assert (first, last) == (2, 4)
+    assert isinstance(doubled, psycopg.errors.UniqueViolation)
+    assert isinstance(regretted, NotFound)
+    assert table.now() == [1, 2, 4]
+    assert runs == ["regrets"] * 2
+
+
+def test_a_unit_that_only_looked_is_refused_without_a_second_run(table):
+    runs = []
+
+    def refused(tx):
+        runs.append(table.rows.all(tx))
+        raise NotFound("nothing here")
+
+    kept, refusal, last = table.held(table.add(1), refused, table.add(2))
+    assert (kept, last) == (1, 2)
+    assert isinstance(refusal, NotFound)
+    assert runs == [[(1,)]]
+
+
+def test_a_unit_that_passes_over_an_error_of_the_database_is_not_acknowledged(table):
+    def careless(tx):
+        table.add(5)(tx)
+        with suppress(psycopg.Error):
+            table.insert.count(tx, {"n": 5})
+        return "done"
+
+    kept, refusal, last = table.held(table.add(1), careless, table.add(2))
+    assert (kept, last) == (1, 2)
+    assert isinstance(refusal, psycopg.errors.InFailedSqlTransaction)
+    assert table.now() == [1, 2]
+
+
+def test_what_is_kept_back_is_seen_by_whatever_asks_next(table):
+    seen = []
+
+    def unit(tx):
+        for n in range(3 * wire.KEPT_MAX):
+            table.add(n)(tx)
+            if n % 50 == 0:
+                seen.append(table.rows.all(tx)[-1][0])
+                seen.append(tx.exec_driver_sql("SELECT max(n) FROM t").scalar())
+        return tx.exec_driver_sql("SELECT count(*) FROM t").scalar()
+
+    assert table.database.write(unit).result(WAIT_S) == 3 * wire.KEPT_MAX
+    assert seen == [n for n in range(0, 3 * wire.KEPT_MAX, 50) for _ in (1, 2)]
+
+
+def test_a_write_waits_for_what_it_asks_and_for_its_commit(table, monkeypatch):
+    table.database.write(table.add(1)).result(WAIT_S)
+    sent = []
+    send = wire.Wire._send
+    monkeypatch.setattr(wire.Wire, "_send", lambda self: (sent.append(1), send(self))[1])
+
+    def unit(tx):
+        found = table.rows.all(tx)
+        table.add(2, 3)(tx)
+        return found
+
+    assert table.database.write(unit).result(WAIT_S) == [(1,)]
+    assert len(sent) == 2
+
+
+def test_more_statements_than_a_connection_keeps_ready(table, monkeypatch):
+    monkeypatch.setattr(wire, "PREPARED_MAX", 3)
+    many = [Statement(sa.select(sa.literal_column(str(n)))) for n in range(8)]
+    for _ in range(3):
+        found = table.database.read(lambda c: [each.scalar(c) for each in many])
+        assert found == list(range(8))
+        assert table.database.read(lambda c: ask_all(c, [(each, {}) for each in many])) == [
+            [(n,)] for n in range(8)
+        ]
+        # In a transaction that failed nothing can be dropped, and it ends in order all the same.
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            table.database.read(Statement(sa.select(sa.table("nowhere", sa.column("n")))).all)
+    ready = sa.text("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'lastgood%'")
+    assert table.database.peek(lambda c: c.execute(ready).scalar()) <= 3 + len(many)
+
+
+def test_a_wait_that_is_interrupted_costs_its_connection_and_no_more(table):
+    sleep = Statement(sa.select(sa.func.pg_sleep(WAIT_S)))
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Interrupted):
+            table.database.read(sleep.all)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert table.now() == []
+    assert table.database.write(table.add(1)).result(WAIT_S) == 1
 
 
 def test_a_reader_that_fails_gives_its_connection_back(pair):

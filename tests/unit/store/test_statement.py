@@ -22,7 +22,7 @@ BY_MODEL = (
 
 def fill(database):
     def unit(tx):
-        return [INSERT.run(tx, row) for row in ROWS]
+        return [INSERT.count(tx, row) for row in ROWS]
 
     assert database.write(unit).result() == [1, 1, 1]
 
@@ -57,7 +57,7 @@ def test_what_a_statement_fixes_itself_is_bound_beside_what_it_is_given(database
     unset = Statement(
         refs.update().where(refs.c.ref == sa.bindparam("ref_")).values(version=None, moved_ms=9)
     )
-    assert database.write(lambda tx: unset.run(tx, {"ref_": "champion"})).result() == 1
-    assert database.write(lambda tx: unset.run(tx, {"ref_": "nobody"})).result() == 0
+    assert database.write(lambda tx: unset.count(tx, {"ref_": "champion"})).result() == 1
+    assert database.write(lambda tx: unset.count(tx, {"ref_": "nobody"})).result() == 0
     after = Statement(sa.select(refs.c.version, refs.c.moved_ms).order_by(refs.c.ref))
     assert database.read(after.all) == [(None, 9), (None, 7), (2, 7)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -26,6 +27,8 @@ __all__ = [
     "existing_run",
     "full_run",
 ]
+
+T = TypeVar("T")
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 """By their numbers in MLflow's protocol, which begin at 1."""
@@ -56,15 +59,18 @@ class RunUpdate:
 
 def full_run(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:
     """A run, deleted or not, and what was logged to it. Raises NotFound."""
-    return existing_run(connection, run_id), store.run_facts(connection, run_id)
+    return _existing(store.run_with_facts(connection, run_id), run_id)
 
 
 def existing_run(connection: Connection, run_id: str) -> Run:
     """A run, deleted or not. Raises NotFound."""
-    run = store.run_of(connection, run_id)
-    if run is None:
+    return _existing(store.run_of(connection, run_id), run_id)
+
+
+def _existing(found: T | None, run_id: str) -> T:
+    if found is None:
         raise NotFound(f"Run with id={limits.shown(run_id)} not found")
-    return run
+    return found
 
 
 def active_run(connection: Connection, run_id: str) -> Run:

@@ -124,7 +124,7 @@ def taken_by_another_kind(connection: Connection, path: str) -> str | None:
 
 def remove_tree(tx: Connection, path: str) -> int:
     """Forget the file of that path, or all files in the folder of that path; how many."""
-    return _remove.run(tx, {"path": path, **_range(path)})
+    return _remove.count(tx, {"path": path, **_range(path)})
 
 
 def is_registered(connection: Connection, digest: str) -> bool:

@@ -123,4 +123,4 @@ def set_experiment_tags(tx: Connection, experiment_id: int, tags: Mapping[str, s
 
 def remove_experiment_tag(tx: Connection, experiment_id: int, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return _remove_tag.run(tx, {"id_": experiment_id, "key_": key}) > 0
+    return _remove_tag.count(tx, {"id_": experiment_id, "key_": key}) > 0

@@ -155,7 +155,7 @@ def set_model_tags(tx: Connection, model_id: str, tags: Mapping[str, str]) -> No
 
 def remove_model_tag(tx: Connection, model_id: str, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return _remove_tag.run(tx, {"id_": model_id, "key_": key}) > 0
+    return _remove_tag.count(tx, {"id_": model_id, "key_": key}) > 0
 
 
 def add_model_params(tx: Connection, model_id: str, params: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from lastgood.store.schema import (
     run_tags,
     runs,
 )
-from lastgood.store.statement import Row, Statement
+from lastgood.store.statement import Parameters, Row, Statement, ask_all
 
 __all__ = [
     "RUN_COLUMNS",
@@ -28,8 +28,8 @@ __all__ = [
     "facts_of",
     "params_of",
     "remove_tag",
-    "run_facts",
     "run_of",
+    "run_with_facts",
     "set_lifecycle",
     "set_lifecycle_of_experiment",
     "set_tags",
@@ -118,6 +118,14 @@ _models_of_many = Statement(
     sa.select(_o.run_id, _o.direction, _o.model_id, _o.step).where(among(_o.run_id, _runs))
 )
 
+_FACTS = (
+    _params_of_many,
+    _metrics_of_many,
+    _tags_of_many,
+    _datasets_of_many,
+    _models_of_many,
+)
+
 
 def run_of(connection: Connection, run_id: str) -> Run | None:
     """The run of that id."""
@@ -125,26 +133,38 @@ def run_of(connection: Connection, run_id: str) -> Run | None:
     return Run(*row) if row else None
 
 
-def run_facts(connection: Connection, run_id: str) -> RunFacts:
-    """What was logged to the run; nothing if there is no such run."""
-    return facts_of(connection, [run_id])[run_id]
+def run_with_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts] | None:
+    """The run of that id, and what was logged to it."""
+    (rows, *facts) = ask_all(
+        connection, [(_run_of, {"run_id": run_id}), *_about(connection, [run_id])]
+    )
+    return (Run(*rows[0]), _facts([run_id], facts)[run_id]) if rows else None
 
 
 def facts_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, RunFacts]:
     """What was logged to each of the runs; the number of statements does not depend on how many."""
-    found = {run_id: RunFacts() for run_id in run_ids}
+    return _facts(run_ids, ask_all(connection, _about(connection, run_ids)))
+
+
+def _about(connection: Connection, run_ids: Sequence[str]) -> list[tuple[Statement, Parameters]]:
     bound = {"run_ids": listed(connection, run_ids)}
-    for run_id, key, value in _params_of_many.all(connection, bound):
+    return [(statement, bound) for statement in _FACTS]
+
+
+def _facts(run_ids: Sequence[str], answers: Sequence[list[Row]]) -> dict[str, RunFacts]:
+    found = {run_id: RunFacts() for run_id in run_ids}
+    its_params, its_metrics, its_tags, its_datasets, its_models = answers
+    for run_id, key, value in its_params:
         found[run_id].params[key] = value
-    for run_id, key, value, at_ms, step, is_nan in _metrics_of_many.all(connection, bound):
+    for run_id, key, value, at_ms, step, is_nan in its_metrics:
         found[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
-    for run_id, key, value in _tags_of_many.all(connection, bound):
+    for run_id, key, value in its_tags:
         found[run_id].tags[key] = value
-    for run_id, tags, *fields in _datasets_of_many.all(connection, bound):
+    for run_id, tags, *fields in its_datasets:
         dataset = Dataset(**dict(zip(_DATASET, fields, strict=True)))
         given = DatasetInput(dataset=dataset, tags=_read_tags.decode(tags))
         found[run_id].datasets.append(given)
-    for run_id, direction, model_id, step in _models_of_many.all(connection, bound):
+    for run_id, direction, model_id, step in its_models:
         facts = found[run_id]
         links = facts.model_inputs if direction == "input" else facts.model_outputs
         links.append(ModelLink(model_id, step))
@@ -166,7 +186,7 @@ def update_run(tx: Connection, run: Run) -> None:
 
 def set_lifecycle(tx: Connection, run_id: str, lifecycle: str) -> bool:
     """Delete or restore the run; whether there is such a run."""
-    return _set_lifecycle.run(tx, {"id_": run_id, "lifecycle_": lifecycle}) > 0
+    return _set_lifecycle.count(tx, {"id_": run_id, "lifecycle_": lifecycle}) > 0
 
 
 def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: str) -> None:
@@ -187,7 +207,7 @@ def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
 
 def remove_tag(tx: Connection, run_id: str, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return _remove_tag.run(tx, {"run_id": run_id, "key": key}) > 0
+    return _remove_tag.count(tx, {"run_id": run_id, "key": key}) > 0
 
 
 def params_of(connection: Connection, run_id: str) -> dict[str, str]:
@@ -197,7 +217,7 @@ def params_of(connection: Connection, run_id: str) -> dict[str, str]:
 
 def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> bool:
     """Store parameters; those that the run has already stay as they are. Whether all were new."""
-    return _add_params.run_many(tx, _pairs(run, wanted)) == len(wanted)
+    return _add_params.count_many(tx, _pairs(run, wanted)) == len(wanted)
 
 
 def _pairs(run: Run, pairs: Mapping[str, str]) -> list[Row]:

@@ -55,12 +55,12 @@ def upload_of(connection: Connection, upload: str) -> UploadRow | None:
 
 def complete_upload(tx: Connection, upload: str, *, digest: str, size: int) -> bool:
     """Note what the upload came to; False if it was given up meanwhile."""
-    return _complete.run(tx, {"upload": upload, "digest": digest, "size": size}) == 1
+    return _complete.count(tx, {"upload": upload, "digest": digest, "size": size}) == 1
 
 
 def remove_upload(tx: Connection, upload: str) -> bool:
     """Forget the upload; False if there is none."""
-    return _remove.run(tx, {"id": upload}) == 1
+    return _remove.count(tx, {"id": upload}) == 1
 
 
 def expired(connection: Connection, *, now_ms: int, limit: int) -> list[str]:

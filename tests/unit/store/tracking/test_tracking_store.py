@@ -69,9 +69,9 @@ def test_a_token_with_the_wrong_number_of_values_is_refused(table):
 def test_rows_are_bound_in_the_order_that_the_statement_names(database):
     in_order = Statement(sqlite.insert(logged_model_tags), ("model_id", "key", "value"))
     turned = Statement(sqlite.insert(logged_model_tags), ("value", "key", "model_id"))
-    assert database.write(lambda tx: in_order.run_many(tx, [("r", "k", "v")])).result() == 1
-    assert database.write(lambda tx: turned.run_many(tx, [("v", "k", "r2")])).result() == 1
-    assert database.write(lambda tx: in_order.run_many(tx, [])).result() == 0
+    assert database.write(lambda tx: in_order.count_many(tx, [("r", "k", "v")])).result() == 1
+    assert database.write(lambda tx: turned.count_many(tx, [("v", "k", "r2")])).result() == 1
+    assert database.write(lambda tx: in_order.count_many(tx, [])).result() == 0
     stored = Statement(
         sa.select(logged_model_tags.c.model_id, logged_model_tags.c.value).order_by(
             logged_model_tags.c.model_id
