@@ -10,6 +10,7 @@ __all__ = [
     "Dataset",
     "DatasetInput",
     "Experiment",
+    "FoundRun",
     "LoggedModel",
     "Metric",
     "ModelLink",
@@ -115,6 +116,22 @@ class RunFacts:
     datasets: list[DatasetInput] = field(default_factory=list)
     model_inputs: list[ModelLink] = field(default_factory=list)
     model_outputs: list[ModelLink] = field(default_factory=list)
+
+
+class FoundRun(msgspec.Struct, frozen=True):
+    """A run with what was logged to it, as a search shows it.
+
+    Parameters and tags are JSON that the database wrote, ``[{"key": …, "value": …}, …]``: a page may have
+    tens of thousands, and nobody looks at them on the way to the client.
+    """
+
+    run: Run
+    params: str
+    tags: str
+    metrics: list[Metric] = []
+    datasets: list[DatasetInput] = []
+    model_inputs: list[ModelLink] = []
+    model_outputs: list[ModelLink] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-__all__ = ["insert", "json_text", "plain"]
+__all__ = ["insert", "json_pairs", "json_text", "plain"]
 
 
 def insert(table: sa.Table) -> postgresql.Insert:
@@ -36,6 +36,26 @@ def _json_text_sqlite(element: Any, compiler: SQLCompiler, **options: Any) -> st
 def _json_text_postgresql(element: Any, compiler: SQLCompiler, **options: Any) -> str:
     column, key = (compiler.process(clause, **options) for clause in element.clauses)
     return f"({column}::json ->> {key})"
+
+
+class json_pairs(GenericFunction[str]):  # noqa: N801 - named as the function it stands for
+    """The keys and values of all rows as JSON, ``[{"key": …, "value": …}, …]``; both are texts."""
+
+    type = sa.String()
+    inherit_cache = True
+
+
+@compiles(json_pairs, "sqlite")
+def _json_pairs_sqlite(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    key, value = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"json_group_array(json_object('key', {key}, 'value', {value}))"
+
+
+@compiles(json_pairs, "postgresql")
+def _json_pairs_postgresql(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    key, value = (compiler.process(clause, **options) for clause in element.clauses)
+    pairs = f"json_agg(json_build_object('key', {key}, 'value', {value}))"
+    return f"coalesce({pairs}::text, '[]')"
 
 
 class plain(GenericFunction[bool]):  # noqa: N801 - reads as a function

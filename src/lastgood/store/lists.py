@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
 
 from lastgood.store.database import Connection
 
-__all__ = ["among", "listed"]
+__all__ = ["among", "each", "listed"]
 
 
 class among(sa.ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
@@ -41,8 +42,29 @@ def _among_postgresql(element: among, compiler: Any, **kw: Any) -> str:
     return f"{column} = ANY({texts})"
 
 
+class each(GenericFunction[Any]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
+    """A row for each text of a list that is bound as one parameter; give it as `listed`.
+
+    Use it as ``each(parameter).table_valued("value")``.
+    """
+
+    inherit_cache = True
+
+
+@compiles(each, "sqlite")
+def _each_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    (texts,) = element.clauses
+    return f"json_each({compiler.process(texts, **kw)})"
+
+
+@compiles(each, "postgresql")
+def _each_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    (texts,) = element.clauses
+    return f"(SELECT unnest({compiler.process(texts, **kw)}::TEXT[]) AS value)"
+
+
 def listed(connection: Connection, texts: Sequence[str] | Sequence[int]) -> Any:
-    """A list as the database takes it for `among`."""
+    """A list as the database takes it for `among` and `each`."""
     if connection.dialect.name == "sqlite":
         return msgspec.json.encode(texts).decode()
     return list(texts)

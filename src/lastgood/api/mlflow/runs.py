@@ -8,12 +8,14 @@ from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.experiments import VIEW_NAMES
 from lastgood.api.mlflow.shapes import (
     DatasetInputShape,
+    FoundRunShape,
     KeyValue,
     ModelLinkShape,
     OfRun,
     RunInfoShape,
     RunShape,
     dataset_input_of,
+    found_run_shape,
     pairs_of,
     run_info_shape,
     run_shape,
@@ -27,9 +29,9 @@ from lastgood.api.mlflow.wire import (
     enum_name,
     reply,
 )
-from lastgood.core.tracking import ModelLink, Run, RunFacts
+from lastgood.core.tracking import ModelLink
 from lastgood.engine.tracking.runs import STATUSES, NewRun, RunUpdate
-from lastgood.engine.tracking.searches import Page, Query
+from lastgood.engine.tracking.searches import Query
 
 __all__ = ["ROUTES"]
 
@@ -91,7 +93,7 @@ class _Updated(msgspec.Struct):
 
 
 class _Found(msgspec.Struct, omit_defaults=True):
-    runs: list[RunShape] = []
+    runs: list[FoundRunShape] = []
     next_page_token: str = ""
 
 
@@ -140,9 +142,8 @@ async def search(request: MlflowRequest) -> Response:
     )
 
     def find() -> Response:
-        page: Page[tuple[Run, RunFacts]]
         page = request.services.tracking.searches.runs(sent.experiment_ids, query)
-        return reply(_Found([run_shape(run, facts) for run, facts in page.items], page.token))
+        return reply(_Found(list(map(found_run_shape, page.items)), page.token))
 
     return await run_in_threadpool(find)
 

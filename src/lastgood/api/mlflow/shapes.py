@@ -11,6 +11,7 @@ from lastgood.core.tracking import (
     Dataset,
     DatasetInput,
     Experiment,
+    FoundRun,
     Metric,
     ModelLink,
     Run,
@@ -21,6 +22,7 @@ from lastgood.errors import InvalidInput
 __all__ = [
     "DatasetInputShape",
     "ExperimentShape",
+    "FoundRunShape",
     "KeyValue",
     "MetricShape",
     "ModelLinkShape",
@@ -29,6 +31,7 @@ __all__ = [
     "RunShape",
     "dataset_input_of",
     "experiment_shape",
+    "found_run_shape",
     "metric_shape",
     "number",
     "pairs_of",
@@ -157,6 +160,21 @@ class RunShape(msgspec.Struct, frozen=True):
     outputs: _RunOutputs
 
 
+class _FoundRunData(msgspec.Struct, omit_defaults=True, frozen=True):
+    metrics: list[MetricShape] = []
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tags: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class FoundRunShape(msgspec.Struct, frozen=True):
+    """A run that a search found: as `RunShape`, with texts that are JSON already."""
+
+    info: RunInfoShape
+    data: _FoundRunData
+    inputs: _RunInputs
+    outputs: _RunOutputs
+
+
 def pairs_of(sent: Iterable[KeyValue]) -> dict[str, str]:
     """Keys and values; of a repeated key the last value."""
     return {one.key: one.value for one in sent}
@@ -195,39 +213,55 @@ def experiment_shape(experiment: Experiment) -> ExperimentShape:
 
 def run_info_shape(run: Run) -> RunInfoShape:
     """A run as MLflow writes it, without what was logged to it."""
+    # By position, because a search makes many: names would cost twice as much.
     return RunInfoShape(
-        run_id=run.run_id,
-        run_uuid=run.run_id,
-        run_name=run.name,
-        experiment_id=str(run.experiment_id),
-        status=run.status,
-        start_time=run.start_ms,
-        artifact_uri=run.artifact_uri,
-        lifecycle_stage=run.lifecycle,
-        user_id=run.user_id,
-        end_time=run.end_ms or None,  # like MLflow, which takes 0 for none
+        run.run_id,
+        run.run_id,
+        run.name,
+        str(run.experiment_id),
+        run.status,
+        run.start_ms,
+        run.artifact_uri,
+        run.lifecycle,
+        run.user_id,
+        run.end_ms or None,  # like MLflow, which takes 0 for none
     )
 
 
 def run_shape(run: Run, facts: RunFacts) -> RunShape:
     """A run as MLflow writes it."""
-    return RunShape(
-        info=run_info_shape(run),
-        data=_RunData(
-            metrics=list(map(metric_shape, facts.metrics)),
-            params=shown_pairs(facts.params),
-            tags=shown_pairs(facts.tags),
-        ),
-        inputs=_RunInputs(
-            dataset_inputs=[_dataset_input_shape(one) for one in facts.datasets],
-            model_inputs=[ModelLinkShape(link.model_id) for link in facts.model_inputs],
-        )
-        if facts.datasets or facts.model_inputs
-        else _NO_INPUTS,
-        outputs=_RunOutputs([_output_shape(link) for link in facts.model_outputs])
-        if facts.model_outputs
-        else _NO_OUTPUTS,
+    data = _RunData(
+        metrics=list(map(metric_shape, facts.metrics)),
+        params=shown_pairs(facts.params),
+        tags=shown_pairs(facts.tags),
     )
+    return RunShape(run_info_shape(run), data, _inputs(facts), _outputs(facts))
+
+
+def found_run_shape(found: FoundRun) -> FoundRunShape:
+    """A run that a search found, as MLflow writes it."""
+    metrics = list(map(metric_shape, found.metrics))
+    data = _FoundRunData(metrics, _raw(found.params), _raw(found.tags))
+    return FoundRunShape(run_info_shape(found.run), data, _inputs(found), _outputs(found))
+
+
+def _raw(pairs: str) -> msgspec.Raw | msgspec.UnsetType:
+    return msgspec.UNSET if pairs == "[]" else msgspec.Raw(pairs)
+
+
+def _inputs(facts: RunFacts | FoundRun) -> _RunInputs:
+    if not facts.datasets and not facts.model_inputs:
+        return _NO_INPUTS
+    return _RunInputs(
+        dataset_inputs=[_dataset_input_shape(one) for one in facts.datasets],
+        model_inputs=[ModelLinkShape(link.model_id) for link in facts.model_inputs],
+    )
+
+
+def _outputs(facts: RunFacts | FoundRun) -> _RunOutputs:
+    if not facts.model_outputs:
+        return _NO_OUTPUTS
+    return _RunOutputs([_output_shape(link) for link in facts.model_outputs])
 
 
 def dataset_input_of(sent: DatasetInputShape) -> DatasetInput:

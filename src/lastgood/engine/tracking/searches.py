@@ -10,10 +10,9 @@ from lastgood.core.tracking import (
     ACTIVE,
     DELETED,
     Experiment,
+    FoundRun,
     LoggedModel,
     Metric,
-    Run,
-    RunFacts,
 )
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
@@ -85,7 +84,7 @@ class Searches:
     def __init__(self, kernel: Kernel) -> None:
         self._database = kernel.database
 
-    def runs(self, experiment_ids: Sequence[str], query: Query) -> Page[tuple[Run, RunFacts]]:
+    def runs(self, experiment_ids: Sequence[str], query: Query) -> Page[FoundRun]:
         """Runs of these experiments, by default the newest first.
 
         Raises:

@@ -17,6 +17,7 @@ from lastgood.store.tracking.clauses import LACKING, compared, value_of
 
 __all__ = ["Form", "form_of"]
 
+_NUMBERS: dict[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Float()}
 _LAST_CHARACTER = "\U0010ffff"
 _SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000  # no characters between these
 
@@ -30,8 +31,8 @@ class Form:
     target: str
     key: str
     operator: str
-    is_whole: bool = False
-    """A whole number."""
+    number: type[int] | type[float] | None = None
+    """Of a number: its kind, whatever that of the column is."""
     is_long: bool = False
     """A text of which an index may not have everything."""
     has_start: bool = False
@@ -45,8 +46,8 @@ class Form:
         """That the column compares with the value as the clause asks."""
         if self.count:
             return compared(column, self.operator, self._list("value", column))
-        number = sa.BigInteger() if self.is_whole else column.type
-        return compared(column, self.operator, sa.bindparam(f"value_{self.place}", type_=number))
+        kind = _NUMBERS[self.number] if self.number else column.type
+        return compared(column, self.operator, sa.bindparam(f"value_{self.place}", type_=kind))
 
     def heads_match(self, head: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
         """That the first characters are those of the value, or of one of the list."""
@@ -93,7 +94,7 @@ def form_of(
         return Form(*asked, count=len(value)), texts | heads
     values: dict[str, Any] = {f"value_{place}": value}
     if not isinstance(value, str):
-        return Form(*asked, is_whole=isinstance(value, int)), values
+        return Form(*asked, number=type(value)), values
     start = _fixed_start(value) if clause.operator == "LIKE" else ""
     end = _after_all_with(start)
     values |= {f"head_{place}": value[:HEAD_LENGTH], f"start_{place}": start, f"end_{place}": end}

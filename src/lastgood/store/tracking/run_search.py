@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.tracking import Run, RunFacts
+from lastgood.core.tracking import FoundRun, Run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.lists import listed
@@ -22,6 +22,7 @@ from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
 from lastgood.store.tracking.forms import Form
+from lastgood.store.tracking.found_runs import found_runs
 from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
 from lastgood.store.tracking.run_filters import (
     candidates,
@@ -32,7 +33,7 @@ from lastgood.store.tracking.run_filters import (
     sort_keys,
 )
 from lastgood.store.tracking.run_walks import Leg, Part, Terms, Walk, walk_of
-from lastgood.store.tracking.runs import RUN_COLUMNS, facts_of
+from lastgood.store.tracking.runs import RUN_COLUMNS
 
 __all__ = ["search_runs"]
 
@@ -47,7 +48,7 @@ _EXACT_IDS = frozenset({"=", "IN"})
 
 def search_runs(
     connection: Connection, experiment_ids: Sequence[int], paging: Paging, *, few: int = FEW
-) -> tuple[list[tuple[Run, RunFacts]], list[Scalar]]:
+) -> tuple[list[FoundRun], list[Scalar]]:
     """Runs that match; and, if there are more, the sort values of the last one.
 
     Args:
@@ -63,9 +64,7 @@ def search_runs(
     terms = Terms(tuple(paging.lifecycles), forms, tuple(paging.orders))
     asked = _Asked(tuple(experiment_ids), terms, values, _checked_after(terms, paging))
     rows, last = _rows(connection, asked, paging.limit, few)
-    found = [Run(*row[:_WIDTH]) for row in rows]
-    facts = facts_of(connection, [run.run_id for run in found])
-    return [(run, facts[run.run_id]) for run in found], last
+    return found_runs(connection, [Run(*row[:_WIDTH]) for row in rows]), last
 
 
 @dataclass(frozen=True, slots=True)

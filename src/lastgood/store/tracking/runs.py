@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from lastgood.core.tracking import Dataset, DatasetInput, Metric, ModelLink, Run, RunFacts
+from lastgood.core.tracking import (
+    Dataset,
+    DatasetInput,
+    FoundRun,
+    Metric,
+    ModelLink,
+    Run,
+    RunFacts,
+)
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.lists import among, listed
@@ -23,6 +31,7 @@ from lastgood.store.statement import Parameters, Row, Statement, ask_all
 
 __all__ = [
     "RUN_COLUMNS",
+    "add_links",
     "add_params",
     "add_run",
     "facts_of",
@@ -160,6 +169,22 @@ def _facts(run_ids: Sequence[str], answers: Sequence[list[Row]]) -> dict[str, Ru
         found[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
     for run_id, key, value in its_tags:
         found[run_id].tags[key] = value
+    _add_links(found, its_datasets, its_models)
+    return found
+
+
+def add_links(connection: Connection, found: Mapping[str, FoundRun]) -> None:
+    """Add the datasets and models that went into each of the runs or came out of it."""
+    bound = {"run_ids": listed(connection, list(found))}
+    asked = [(statement, bound) for statement in (_datasets_of_many, _models_of_many)]
+    _add_links(found, *ask_all(connection, asked))
+
+
+def _add_links(
+    found: Mapping[str, RunFacts] | Mapping[str, FoundRun],
+    its_datasets: Sequence[Row],
+    its_models: Sequence[Row],
+) -> None:
     for run_id, tags, *fields in its_datasets:
         dataset = Dataset(**dict(zip(_DATASET, fields, strict=True)))
         given = DatasetInput(dataset=dataset, tags=_read_tags.decode(tags))
@@ -168,7 +193,6 @@ def _facts(run_ids: Sequence[str], answers: Sequence[list[Row]]) -> dict[str, Ru
         facts = found[run_id]
         links = facts.model_inputs if direction == "input" else facts.model_outputs
         links.append(ModelLink(model_id, step))
-    return found
 
 
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:

@@ -40,7 +40,7 @@ class Desk:
         self, filter_text="", *, order_by=(), experiments=("0",), view="ACTIVE_ONLY", most=1000
     ):
         query = Query(filter=filter_text, order_by=order_by, view=view, results_max=most)
-        return [run.run_id for run, _ in self.tracking.searches.runs(experiments, query).items]
+        return [one.run.run_id for one in self.tracking.searches.runs(experiments, query).items]
 
 
 @pytest.fixture

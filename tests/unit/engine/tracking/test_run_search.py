@@ -1,10 +1,12 @@
 """Searching runs: filters, orders, pages."""
 
+import json
 import math
 import random
 
 import pytest
 
+from lastgood.core.tracking import Dataset, DatasetInput, ModelLink, RunFacts
 from lastgood.engine.tracking.searches import Query
 from lastgood.errors import InvalidInput
 
@@ -152,7 +154,7 @@ def test_pages_show_every_run_once_while_runs_are_added(desk, order_by):
     while True:
         query = Query(order_by=order_by, results_max=7, token=token)
         page = desk.tracking.searches.runs(["0"], query)
-        seen += [run.run_id for run, _ in page.items]
+        seen += [one.run.run_id for one in page.items]
         if not (token := page.token):
             break
         desk.time[0] += 1_000_000
@@ -174,6 +176,46 @@ def test_a_token_belongs_to_its_search(desk, three):
     assert len(desk.tracking.searches.runs(["0"], Query(results_max=2, token=token)).items) == 2
 
 
+ODD = "quotes \" ' \\ / \b\f\n\r\t \x01\x1f\x7f \u2028 ünïcode \U0001f600 </b> \\u0041 [] {} null"
+
+
 def test_a_search_shows_what_get_shows(desk, three):
-    page = desk.tracking.searches.runs(["0"], Query(results_max=10, filter="params.depth = '2'"))
-    assert page.items == [desk.tracking.runs.get(three["a"])]
+    desk.log(
+        three["a"],
+        params=[(f"odd {i}", ODD[i:]) for i in range(3)],
+        tags=[("odd", ODD), ("empty", "")],
+    )
+    desk.log(
+        three["a"],
+        metrics=[
+            ("third", 1 / 3, 1),
+            ("nan", math.nan, 1),
+            ("low", -math.inf, 1),
+            ("tiny", 5e-324, 1),
+        ],
+    )
+    given = DatasetInput(
+        dataset=Dataset(name="d", digest="1", source_type="t", source="s"), tags={"of": ODD}
+    )
+    desk.tracking.evidence.log_inputs(
+        three["a"], datasets=[given], models=[ModelLink("m-1")]
+    ).result()
+    desk.tracking.evidence.log_outputs(three["a"], [ModelLink("m-2", 7)]).result()
+    page = desk.tracking.searches.runs(["0"], Query(results_max=10))
+    for found in page.items:
+        assert as_got(found) == as_text(desk.tracking.runs.get(found.run.run_id))
+
+
+def as_got(found):
+    """A run that was found, as `get` gives it."""
+    params, tags = (
+        {p["key"]: p["value"] for p in json.loads(text)} for text in (found.params, found.tags)
+    )
+    links = (found.model_inputs, found.model_outputs)
+    return as_text((found.run, RunFacts(params, found.metrics, tags, found.datasets, *links)))
+
+
+def as_text(got):
+    run, facts = got
+    facts.metrics.sort(key=lambda metric: metric.key)
+    return repr((run, facts))  # in which NaN is like NaN

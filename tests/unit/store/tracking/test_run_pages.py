@@ -172,7 +172,7 @@ def pages(database, paging, experiments, ways):
         rows, last = database.read(
             lambda c, paging=paging, few=few: search_runs(c, experiments, paging, few=few)
         )
-        seen += [run.run_id for run, _ in rows]
+        seen += [found.run.run_id for found in rows]
         assert len(rows) <= paging.limit
         if not last:
             return seen
