@@ -20,7 +20,7 @@ from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
 from lastgood.api.services import Services
-from lastgood.api.upkeep import keep_tidy
+from lastgood.api.upkeep import keep_folded, keep_tidy
 from lastgood.api.webhooks.courier import Courier
 from lastgood.api.webhooks.sender import Sender
 from lastgood.engine.artifacts import Artifacts
@@ -90,7 +90,7 @@ def answer(
                 _serve(
                     app,
                     listener,
-                    uploads=services.uploads if duty.owner else None,
+                    kept=services if duty.owner else None,
                     on_ready=on_ready,
                     lifeline=lifeline,
                 )
@@ -157,7 +157,7 @@ async def _serve(
     app: App,
     listener: socket.socket,
     *,
-    uploads: Uploads | None,
+    kept: Services | None,
     on_ready: Callable[[], None],
     lifeline: int | None,
 ) -> None:
@@ -165,13 +165,13 @@ async def _serve(
     server = RegistryServer(app, listener, connections_max=_connections_max())
     serving = asyncio.create_task(server.serve(), name="http")
     stopped = asyncio.create_task(stop.wait(), name="signal")
-    tidying = asyncio.create_task(keep_tidy(uploads), name="tidying") if uploads else None
+    upkeep = _upkeep_tasks(kept) if kept else []
     on_ready()
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
     _log.info("stopping")
     stopped.cancel()
-    if tidying is not None:
-        tidying.cancel()
+    for task in upkeep:
+        task.cancel()
     if not serving.done():
         app.release_watches()
         server.stop()
@@ -182,6 +182,13 @@ async def _serve(
             await serving
     elif (error := serving.exception()) is not None:
         raise error
+
+
+def _upkeep_tasks(services: Services) -> "list[asyncio.Task[None]]":
+    return [
+        asyncio.create_task(keep_tidy(services.uploads), name="tidying"),
+        asyncio.create_task(keep_folded(services.tracking.folding), name="folding"),
+    ]
 
 
 def _stop_event(lifeline: int | None) -> asyncio.Event:

@@ -1,16 +1,22 @@
-"""What a server does on its own from time to time: it removes what uploads left behind."""
+"""What a server does on its own from time to time.
+
+It removes what uploads left behind, and merges what runs logged into their histories.
+"""
 
 import asyncio
 import logging
 
 from starlette.concurrency import run_in_threadpool
 
+from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.uploads import Uploads
 from lastgood.errors import LastgoodError
 
-__all__ = ["keep_tidy"]
+__all__ = ["keep_folded", "keep_tidy"]
 
 SWEEP_INTERVAL_S = 3600.0
+# Readers go through what waits each time; merging costs the less for a point the more wait.
+FOLD_INTERVAL_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -26,3 +32,13 @@ async def keep_tidy(uploads: Uploads) -> None:
             if removed:
                 _log.info("removed %d leftovers of uploads that never ended", removed)
         await asyncio.sleep(SWEEP_INTERVAL_S)
+
+
+async def keep_folded(folding: Folding) -> None:
+    """Merge what waits every few seconds, until cancelled. Where it fails it is noted, and tried again."""
+    while True:
+        try:
+            await run_in_threadpool(folding.of_all)
+        except LastgoodError as error:
+            _log.warning("merging metrics failed: %s", error.message)
+        await asyncio.sleep(FOLD_INTERVAL_S)

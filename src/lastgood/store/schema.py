@@ -398,8 +398,36 @@ params = Table(
     sqlite_with_rowid=False,
 )
 
-metrics = Table(
-    "metrics",
+# What was logged of metrics, as it came: one row a call. It is merged into the histories a little later, see ADR 9.
+metric_arrivals = Table(
+    "metric_arrivals",
+    metadata,
+    Column("run_id", _chars(32), nullable=False),
+    Column(
+        "id", Big, nullable=False
+    ),  # rises by the weight of each row, so that the last tells how much waits
+    Column("experiment_id", Big, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # MessagePack
+    PrimaryKeyConstraint("run_id", "id"),
+    Index("metric_arrivals_by_experiment", "experiment_id", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+# The newest points of each metric of each run, in order of time; all of them, of most metrics.
+metric_tails = Table(
+    "metric_tails",
+    metadata,
+    Column("run_id", _chars(32), nullable=False),
+    Column("key", _chars(250), nullable=False),
+    Column("sealed", Big, nullable=False),  # how many points are in chunks, all before these
+    Column("body", LargeBinary, nullable=False),  # points of 25 bytes
+    PrimaryKeyConstraint("run_id", "key"),
+    sqlite_with_rowid=False,
+)
+
+# The older points, in pieces that do not overlap; each under its first point.
+metric_chunks = Table(
+    "metric_chunks",
     metadata,
     Column("run_id", _chars(32), nullable=False),
     Column("key", _chars(250), nullable=False),
@@ -407,8 +435,11 @@ metrics = Table(
     Column("step", Big, nullable=False),
     Column("value", Float, nullable=False),  # 0 when is_nan, because NULL has no place in a key
     Column("is_nan", Boolean, nullable=False),
+    Column("count", Big, nullable=False),
+    Column("step_min", Big, nullable=False),
+    Column("step_max", Big, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
-    Index("metrics_by_step", "run_id", "key", "step", "at_ms", "value", "is_nan"),  # for charts
     sqlite_with_rowid=False,
 )
 

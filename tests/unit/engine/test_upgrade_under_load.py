@@ -48,7 +48,7 @@ EXPAND = """
     op.create_index("runs_by_colour", "runs", ["colour"])
 """
 CONTRACT = """
-    op.rename_table("metrics", "points")
+    op.rename_table("metric_arrivals", "points")
 """
 
 

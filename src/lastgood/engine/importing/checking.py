@@ -26,6 +26,7 @@ from lastgood.store.tracking import imports
 from lastgood.store.tracking import logged_models as model_store
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking import runs as run_store
+from lastgood.store.tracking.points import as_metric
 
 __all__ = ["Checking"]
 
@@ -84,10 +85,11 @@ def _history(connection: Connection, run_id: str) -> Digest:
         after = None
         while True:
             page = metric_store.history(connection, run_id, key, limit=POINTS_PER_PAGE, after=after)
-            found.add(key, ((p.at_ms, p.step, p.value) for p, _ in page))
+            metrics = (as_metric(key, point) for point in page)
+            found.add(key, ((m.at_ms, m.step, m.value) for m in metrics))
             if len(page) < POINTS_PER_PAGE:
                 break
-            after = page[-1][1]
+            after = page[-1]
     return found.digest()
 
 

@@ -1,6 +1,6 @@
 """What runs log: metrics, parameters, tags, datasets and models. Each call is one write, all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from lastgood.store.tracking import inputs as input_store
 from lastgood.store.tracking import logged_models as model_store
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking import runs as run_store
+from lastgood.store.tracking.arrivals import arrival_of
 
 __all__ = ["Batch", "Evidence"]
 
@@ -51,12 +52,10 @@ class Evidence:
             NotFound: there is no such run (through the future).
         """
         limits.check_metric(metric)
+        add_metric = _adding_metrics(run_id, (metric,))
 
         def unit(tx: Connection) -> None:
-            run = active_run(tx, run_id)
-            _check_models(tx, (metric,))
-            metric_store.add_metrics(tx, run, (metric,))
-            metric_store.add_model_metrics(tx, run_id, (metric,))
+            add_metric(tx)
 
         return self._database.write(unit)
 
@@ -87,14 +86,12 @@ class Evidence:
                 or the run is deleted.
             NotFound: there is no such run.
         """
-        metrics, params, tags = _checked(batch)
+        params, tags = _checked(batch)
+        add_metrics = _adding_metrics(run_id, batch.metrics)
 
         def unit(tx: Connection) -> None:
-            run = active_run(tx, run_id)
-            _check_models(tx, metrics)
+            run = add_metrics(tx)
             _add_params(tx, run, params)
-            metric_store.add_metrics(tx, run, metrics)
-            metric_store.add_model_metrics(tx, run_id, metrics)
             _set_tags(tx, run, tags)
 
         return self._database.write(unit)
@@ -149,12 +146,28 @@ class Evidence:
         return self._database.write(unit)
 
 
-def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, str]]:
+def _adding_metrics(run_id: str, metrics: Sequence[Metric]) -> Callable[[Connection], Run]:
+    """What stores the points of a call; all that can be done before it is the writer's turn is done."""
+    arrival = arrival_of(metrics)
+    of_models = [metric for metric in metrics if metric.model_id]
+
+    def unit(tx: Connection) -> Run:
+        run = active_run(tx, run_id)
+        if of_models:
+            _check_models(tx, of_models)
+            metric_store.add_model_metrics(tx, run_id, of_models)
+        if metrics:
+            metric_store.log_metrics(tx, run, arrival)
+        return run
+
+    return unit
+
+
+def _checked(batch: Batch) -> tuple[dict[str, str], dict[str, str]]:
     limits.check_batch_size(
         metrics=len(batch.metrics), params=len(batch.params), tags=len(batch.tags)
     )
-    for i, metric in enumerate(batch.metrics):
-        limits.check_metric(metric, path=f"metrics[{i}].")
+    limits.check_metrics(batch.metrics)
     params = [
         limits.check_param(key, value, path=f"params[{i}].")
         for i, (key, value) in enumerate(batch.params)
@@ -163,11 +176,11 @@ def _checked(batch: Batch) -> tuple[Sequence[Metric], dict[str, str], dict[str, 
         limits.check_run_tag(key, value, path=f"tags[{i}].")
         for i, (key, value) in enumerate(batch.tags)
     ]
-    return batch.metrics, limits.unique_params(params), dict(tags)
+    return limits.unique_params(params), dict(tags)
 
 
 def _check_models(tx: Connection, metrics: Sequence[Metric]) -> None:
-    for model_id in {metric.model_id for metric in metrics if metric.model_id}:
+    for model_id in {metric.model_id for metric in metrics}:
         if not model_store.model_exists(tx, model_id):
             raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found")
 

@@ -26,6 +26,7 @@ __all__ = [
     "check_location",
     "check_logged_model_name",
     "check_metric",
+    "check_metrics",
     "check_model_links",
     "check_model_params",
     "check_model_tags",
@@ -199,19 +200,35 @@ def check_int64(parameter: str, value: int) -> int:
     return value
 
 
+def check_metrics(metrics: Iterable[Metric]) -> None:
+    """Points of metrics, in a batch. Raises InvalidInput as `check_metric`."""
+    for i, metric in enumerate(metrics):
+        if not _is_good_point(metric):
+            check_metric(metric, path=f"metrics[{i}].")
+
+
+def _is_good_point(metric: Metric) -> bool:
+    return (
+        _is_good_name(metric.key)
+        and 0 <= metric.at_ms <= INT64_MAX
+        and INT64_MIN <= metric.step <= INT64_MAX
+        and (not metric.dataset_name) == (not metric.dataset_digest)
+    )
+
+
 def check_metric(metric: Metric, *, path: str = "") -> Metric:
     """A point of a metric.
 
     Raises:
         InvalidInput: its name is not allowed, or a number out of range.
     """
-    at_ms, step = metric.at_ms, metric.step
+    if _is_good_point(metric):
+        return metric
     if bool(metric.dataset_name) != bool(metric.dataset_digest):
         raise InvalidInput(
             "Both dataset_name and dataset_digest must be provided if one is provided"
         )
-    if _is_good_name(metric.key) and 0 <= at_ms <= INT64_MAX and INT64_MIN <= step <= INT64_MAX:
-        return metric
+    at_ms, step = metric.at_ms, metric.step
     check_name(metric.key, parameter=f"{path}name")
     check_int64(f"{path}step", step)
     if at_ms < 0 or at_ms > INT64_MAX:

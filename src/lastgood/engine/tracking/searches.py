@@ -16,18 +16,19 @@ from lastgood.core.tracking import (
 )
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
+from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.pages import decode_token, encode_token
 from lastgood.errors import InvalidInput
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking.experiment_search import search_experiments
 from lastgood.store.tracking.keyset import Paging, Scalar
-from lastgood.store.tracking.metrics import HistoryPosition
 from lastgood.store.tracking.model_search import (
     DatasetFilter,
     ModelOrder,
     ModelPaging,
     search_models,
 )
+from lastgood.store.tracking.points import Point, as_metric
 from lastgood.store.tracking.run_search import search_runs
 
 __all__ = ["VIEWS", "DatasetFilter", "ModelOrder", "ModelQuery", "Page", "Query", "Searches"]
@@ -83,6 +84,7 @@ class Searches:
 
     def __init__(self, kernel: Kernel) -> None:
         self._database = kernel.database
+        self._folding = Folding(kernel)
 
     def runs(self, experiment_ids: Sequence[str], query: Query) -> Page[FoundRun]:
         """Runs of these experiments, by default the newest first.
@@ -93,6 +95,8 @@ class Searches:
         ids = _experiment_ids(experiment_ids)
         search = (ids, *_identity(query))
         paging = _paging(query, search)
+        if _names_metric(paging):
+            self._folding.of_experiments(ids)
         items, last = self._database.read(lambda c: search_runs(c, ids or NOWHERE, paging))
         return Page(items, encode_token(last, search=search))
 
@@ -134,8 +138,14 @@ class Searches:
             lambda c: metric_store.history(c, run_id, key, limit=limit + 1, after=after)
         )
         shown = found[:limit]
-        last = _as_scalars(shown[-1][1]) if len(found) > limit and shown else ()
-        return Page([metric for metric, _ in shown], encode_token(last, search=search))
+        last = _as_scalars(shown[-1]) if len(found) > limit else ()
+        return Page([as_metric(key, point) for point in shown], encode_token(last, search=search))
+
+
+def _names_metric(paging: Paging) -> bool:
+    return any(one.target == "metric" for one in paging.filters) or any(
+        one.target == "metric" for one in paging.orders
+    )
 
 
 def _identity(query: Query) -> tuple[object, ...]:
@@ -185,14 +195,15 @@ def _experiment_ids(texts: Sequence[str]) -> list[int]:
     return sorted({limits.parse_experiment_id(text) for text in texts})
 
 
-def _as_scalars(position: HistoryPosition) -> list[Scalar]:
-    return [position.at_ms, position.step, position.value, int(position.is_nan)]
+def _as_scalars(point: Point) -> list[Scalar]:
+    at_ms, step, value, is_nan = point
+    return [at_ms, step, value, int(is_nan)]
 
 
-def _history_position(after: Sequence[Scalar]) -> HistoryPosition | None:
+def _history_position(after: Sequence[Scalar]) -> Point | None:
     if not after:
         return None
     if len(after) != 4 or not all(isinstance(value, int | float) for value in after):
         raise InvalidInput("Invalid page token", hint="use the token that the same search returned")
     at_ms, step, value, is_nan = after
-    return HistoryPosition(int(at_ms), int(step), float(value), is_nan=bool(is_nan))
+    return int(at_ms), int(step), float(value), bool(is_nan)

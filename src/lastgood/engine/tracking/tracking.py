@@ -4,6 +4,7 @@ from lastgood.core.tracking import LoggedModel, Run, RunFacts
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking.evidence import Evidence
 from lastgood.engine.tracking.experiments import Experiments
+from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.logged_models import LoggedModels, logged_model
 from lastgood.engine.tracking.runs import Runs, full_run
 from lastgood.engine.tracking.searches import Searches
@@ -27,6 +28,7 @@ class Tracking:
         self.logged_models = LoggedModels(kernel)
         self.searches = Searches(kernel)
         self.summaries = Summaries(kernel)
+        self.folding = Folding(kernel)
 
     @staticmethod
     def run_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:

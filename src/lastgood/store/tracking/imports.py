@@ -14,12 +14,13 @@ from lastgood.store.schema import (
     latest_metrics,
     logged_model_metrics,
     logged_models,
-    metrics,
     runs,
 )
 from lastgood.store.statement import Statement
+from lastgood.store.tracking.arrivals import arrived_at
 from lastgood.store.tracking.experiments import set_experiment_tags
-from lastgood.store.tracking.metrics import nan_as_flag
+from lastgood.store.tracking.histories import add_to_histories
+from lastgood.store.tracking.points import as_point
 
 __all__ = [
     "add_points",
@@ -34,17 +35,16 @@ __all__ = [
 
 IDS_PER_QUERY = 500
 
-_POINT = ("run_id", "key", "at_ms", "step", "value", "is_nan")
-_add_points = Statement(insert(metrics).on_conflict_do_nothing(), _POINT)
-_add_latest = Statement(latest_metrics.insert(), (*_POINT, "experiment_id", "start_ms"))
+_LATEST = ("run_id", "key", "at_ms", "step", "value", "is_nan", "experiment_id", "start_ms")
+_add_latest = Statement(latest_metrics.insert(), _LATEST)
 _MODEL_POINT = (
     "model_id",
     "key",
     "at_ms",
     "step",
-    "run_id",
     "value",
     "is_nan",
+    "run_id",
     "dataset_name",
     "dataset_digest",
 )
@@ -94,7 +94,9 @@ def _known(connection: Connection, query: sa.Select[Any], ids: Sequence[str]) ->
 
 def metric_keys(connection: Connection, run_id: str) -> list[str]:
     """The metrics of a run."""
-    return [row[0] for row in _keys.all(connection, {"run_id": run_id})]
+    known = {row[0] for row in _keys.all(connection, {"run_id": run_id})}
+    waiting = {key for _, arrived in arrived_at(connection, [run_id]) for key, *_ in arrived}
+    return sorted(known | waiting)
 
 
 def is_untouched(connection: Connection, experiment_id: int) -> bool:
@@ -121,16 +123,16 @@ def add_points(
     tx: Connection, run_id: str, key: str, points: Sequence[tuple[int, int, float]]
 ) -> None:
     """Store points (time, step, value) of a metric's history; those that are there already stay."""
-    _add_points.run_many(
-        tx, [(run_id, key, at_ms, step, *nan_as_flag(value)) for at_ms, step, value in points]
-    )
+    add_to_histories(tx, run_id, {key: [as_point(*point) for point in points]})
 
 
 def set_latest(tx: Connection, run: Run, points: Sequence[Metric]) -> None:
     """Let these be the latest values of a new run's metrics; they belong to its history too."""
-    rows = [(run.run_id, p.key, p.at_ms, p.step, *nan_as_flag(p.value)) for p in points]
-    _add_points.run_many(tx, rows)
-    _add_latest.run_many(tx, [(*row, run.experiment_id, run.start_ms) for row in rows])
+    latest = {p.key: as_point(p.at_ms, p.step, p.value) for p in points}
+    add_to_histories(tx, run.run_id, {key: [point] for key, point in latest.items()})
+    of_run = (run.experiment_id, run.start_ms)
+    rows = [(run.run_id, key, *point, *of_run) for key, point in latest.items()]
+    _add_latest.run_many(tx, rows)
 
 
 def add_points_of_model(tx: Connection, model: LoggedModel) -> None:
@@ -141,10 +143,8 @@ def add_points_of_model(tx: Connection, model: LoggedModel) -> None:
             (
                 model.model_id,
                 m.key,
-                m.at_ms,
-                m.step,
+                *as_point(m.at_ms, m.step, m.value),
                 m.run_id,
-                *nan_as_flag(m.value),
                 m.dataset_name,
                 m.dataset_digest,
             )

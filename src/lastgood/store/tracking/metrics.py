@@ -1,8 +1,14 @@
-"""Metrics: every point once, and the latest of each key."""
+"""Metrics: every point once, and the latest of each key.
 
-import math
+What a call logs is stored as it came (`lastgood.store.tracking.arrivals`), and merged into histories and latest
+values a little later: when much waits, when a search needs it, or from time to time. Whoever reads a run or a
+history sees both together. See ADR 9.
+"""
+
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from heapq import merge
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,28 +16,31 @@ import sqlalchemy as sa
 from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
-from lastgood.store.schema import latest_metrics, logged_model_metrics, metrics
+from lastgood.store.schema import latest_metrics, logged_model_metrics
 from lastgood.store.statement import Row, Statement
+from lastgood.store.tracking.arrivals import (
+    Arrival,
+    Arrived,
+    arrived_at,
+    points_of,
+    put_arrival,
+    remove_arrivals,
+)
+from lastgood.store.tracking.histories import add_to_histories, points_after
+from lastgood.store.tracking.points import Point, as_metric, as_point
 
-__all__ = ["HistoryPosition", "add_metrics", "add_model_metrics", "history", "nan_as_flag"]
+__all__ = [
+    "add_metrics",
+    "add_model_metrics",
+    "fold",
+    "history",
+    "log_metrics",
+    "newest",
+]
 
-_c = metrics.c
-_NAN = float("nan")
+# What may wait of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then.
+WAITING_MAX = 50_000
 
-
-@dataclass(frozen=True, slots=True)
-class HistoryPosition:
-    """Where a page of a metric's history ended."""
-
-    at_ms: int
-    step: int
-    value: float
-    is_nan: bool
-
-
-# The same point again is the same fact: clients repeat requests whose answer got lost.
-_COLUMNS = ("run_id", "key", "at_ms", "step", "value", "is_nan")
-_add = Statement(insert(metrics).on_conflict_do_nothing(), _COLUMNS)
 _latest = insert(latest_metrics)
 _new = _latest.excluded
 _overwrite_older = _latest.on_conflict_do_update(
@@ -40,86 +49,103 @@ _overwrite_older = _latest.on_conflict_do_update(
     where=sa.tuple_(_new.step, _new.at_ms, _new.value)
     > sa.tuple_(latest_metrics.c.step, latest_metrics.c.at_ms, latest_metrics.c.value),
 )
-_keep_latest = Statement(_overwrite_older, (*_COLUMNS, "experiment_id", "start_ms"))
-_OF_MODEL = ("model_id", "dataset_name", "dataset_digest")
+_LATEST = ("run_id", "key", "at_ms", "step", "value", "is_nan", "experiment_id", "start_ms")
+_keep_latest = Statement(_overwrite_older, _LATEST)
 _add_model = Statement(
-    insert(logged_model_metrics).on_conflict_do_nothing(), (*_COLUMNS, *_OF_MODEL)
-)
-_history = sa.select(_c.at_ms, _c.step, _c.value, _c.is_nan).where(
-    _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")
-)
-_ORDER = (_c.at_ms, _c.step, _c.value, _c.is_nan)
-_page = _history.order_by(*_ORDER).limit(sa.bindparam("limit"))
-_history_page = Statement(_page)
-_history_after = Statement(
-    _page.where(
-        sa.tuple_(*_ORDER)
-        > sa.tuple_(*(sa.bindparam(f"after_{c.name}", type_=c.type) for c in _ORDER))
-    )
+    insert(logged_model_metrics).on_conflict_do_nothing(),
+    (
+        "run_id",
+        "key",
+        "at_ms",
+        "step",
+        "value",
+        "is_nan",
+        "model_id",
+        "dataset_name",
+        "dataset_digest",
+    ),
 )
 
 
-def add_metrics(tx: Connection, run: Run, points: Sequence[Metric]) -> None:
-    """Store points; of each key the greatest (step, time, value) becomes its latest."""
-    rows = [_row(run.run_id, p) for p in points]
-    _add.run_many(tx, rows)
-    latest = rows if len(rows) == 1 else _latest_of(rows)
+def log_metrics(tx: Connection, run: Run, arrival: Arrival) -> None:
+    """Store the points of a call; where they have become many, merge all of the run's that wait."""
+    if put_arrival(tx, run, arrival) > WAITING_MAX:
+        fold(tx, run)
+
+
+def fold(tx: Connection, run: Run) -> None:
+    """Merge what waits of a run into its histories and latest values."""
+    waiting = [point for _, points in arrived_at(tx, [run.run_id]) for point in points]
+    if waiting:
+        _add(tx, run, waiting)
+        remove_arrivals(tx, run.run_id)
+
+
+def add_metrics(tx: Connection, run: Run, points: Iterable[Metric]) -> None:
+    """Merge points into the run's histories; of each key the greatest (step, time, value) becomes its latest."""
+    _add(tx, run, [(p.key, *as_point(p.at_ms, p.step, p.value)) for p in points])
+
+
+def _add(tx: Connection, run: Run, points: Sequence[Arrived]) -> None:
+    by_key: dict[str, list[Point]] = {}
+    for key, at_ms, step, value, is_nan in points:
+        by_key.setdefault(key, []).append((at_ms, step, value, is_nan))
+    add_to_histories(tx, run.run_id, by_key)
     of_run = (run.experiment_id, run.start_ms)
-    _keep_latest.run_many(tx, [row + of_run for row in latest])
+    _keep_latest.run_many(
+        tx,
+        [(run.run_id, key, *max(found, key=_rank), *of_run) for key, found in by_key.items()],
+    )
+
+
+def newest(known: Iterable[Metric], arrived: Iterable[Arrived]) -> list[Metric]:
+    """The latest point of each metric, of those known and those that wait."""
+    best = {metric.key: metric for metric in known}
+    ranks = {key: _rank(as_point(m.at_ms, m.step, m.value)) for key, m in best.items()}
+    for key, *point in arrived:
+        rank = _rank(point)
+        if key not in ranks or rank > ranks[key]:
+            best[key], ranks[key] = as_metric(key, point), rank
+    return list(best.values())
+
+
+def _rank(point: Sequence[Any]) -> Row:
+    at_ms, step, value, _ = point
+    return step, at_ms, value
 
 
 def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:
-    """Store those points that name a logged model, as its metrics too."""
+    """Store points that name a logged model as its metrics too."""
     rows = [
-        (*_row(run_id, p), p.model_id, p.dataset_name, p.dataset_digest)
+        (
+            run_id,
+            p.key,
+            *as_point(p.at_ms, p.step, p.value),
+            p.model_id,
+            p.dataset_name,
+            p.dataset_digest,
+        )
         for p in points
-        if p.model_id
     ]
     _add_model.run_many(tx, rows)
 
 
 def history(
-    connection: Connection,
-    run_id: str,
-    key: str,
-    *,
-    limit: int,
-    after: HistoryPosition | None = None,
-) -> list[tuple[Metric, HistoryPosition]]:
-    """Points of a metric in order of time, step and value; with each, where it stands."""
-    bound: dict[str, Any] = {"run_id": run_id, "key": key, "limit": limit}
-    query = _history_page
-    if after is not None:
-        query = _history_after
-        bound |= {f"after_{c.name}": getattr(after, c.name) for c in _ORDER}
+    connection: Connection, run_id: str, key: str, *, limit: int, after: Point | None = None
+) -> list[Point]:
+    """Points of a metric in order of time, step and value."""
+    points = points_after(connection, run_id, key, after)
+    waiting = waiting_points(connection, run_id, key)
+    if waiting:
+        late = sorted(point for point in waiting if after is None or point > after)
+        points = map(itemgetter(0), groupby(merge(points, late)))
+    return list(islice(points, limit))
+
+
+def waiting_points(connection: Connection, run_id: str, key: str) -> list[Point]:
+    """The points of one metric that wait."""
     return [
-        (
-            Metric(key, _NAN if is_nan else value, at_ms, step),
-            HistoryPosition(at_ms, step, value, is_nan),
-        )
-        for at_ms, step, value, is_nan in query.all(connection, bound)
+        point
+        for _, arrived in arrived_at(connection, [run_id])
+        for point in points_of(arrived, key)
     ]
-
-
-def _row(run_id: str, point: Metric) -> Row:
-    return (run_id, point.key, point.at_ms, point.step, *nan_as_flag(point.value))
-
-
-def _latest_of(rows: Sequence[Row]) -> list[Row]:
-    best: dict[str, Row] = {}
-    for row in rows:
-        known = best.get(row[1])
-        if known is None or _rank(row) > _rank(known):
-            best[row[1]] = row
-    return list(best.values())
-
-
-def _rank(row: Row) -> Row:
-    _, _, at_ms, step, value, _ = row
-    return step, at_ms, value
-
-
-def nan_as_flag(value: float) -> tuple[float, bool]:
-    """A value as two columns: the value, and whether it is none."""
-    # SQLite makes NULL of NaN, and NULL has no place in a key.
-    return (0.0, True) if math.isnan(value) else (value, False)

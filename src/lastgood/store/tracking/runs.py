@@ -28,6 +28,8 @@ from lastgood.store.schema import (
     runs,
 )
 from lastgood.store.statement import Parameters, Row, Statement, ask_all
+from lastgood.store.tracking.arrivals import bodies_of_runs, opened
+from lastgood.store.tracking.metrics import newest
 
 __all__ = [
     "RUN_COLUMNS",
@@ -130,6 +132,7 @@ _models_of_many = Statement(
 _FACTS = (
     _params_of_many,
     _metrics_of_many,
+    bodies_of_runs,
     _tags_of_many,
     _datasets_of_many,
     _models_of_many,
@@ -162,11 +165,13 @@ def _about(connection: Connection, run_ids: Sequence[str]) -> list[tuple[Stateme
 
 def _facts(run_ids: Sequence[str], answers: Sequence[list[Row]]) -> dict[str, RunFacts]:
     found = {run_id: RunFacts() for run_id in run_ids}
-    its_params, its_metrics, its_tags, its_datasets, its_models = answers
+    its_params, its_metrics, waiting, its_tags, its_datasets, its_models = answers
     for run_id, key, value in its_params:
         found[run_id].params[key] = value
     for run_id, key, value, at_ms, step, is_nan in its_metrics:
         found[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
+    for run_id, arrived in opened(waiting):
+        found[run_id].metrics = newest(found[run_id].metrics, arrived)
     for run_id, key, value in its_tags:
         found[run_id].tags[key] = value
     _add_links(found, its_datasets, its_models)

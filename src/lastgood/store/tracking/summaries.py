@@ -1,16 +1,20 @@
 """What charts and lists show of many runs at once: sampled histories, the datasets of experiments."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate, chain
+from operator import itemgetter
 
 import msgspec
 import sqlalchemy as sa
 
 from lastgood.core.tracking import Metric
 from lastgood.store.database import Connection
-from lastgood.store.schema import datasets, metrics, run_datasets
-from lastgood.store.statement import Row, Statement
+from lastgood.store.schema import datasets, run_datasets
+from lastgood.store.tracking.histories import chunk_points, outline_of
+from lastgood.store.tracking.metrics import history, waiting_points
+from lastgood.store.tracking.points import Point, as_metric
 
 __all__ = ["DatasetSummary", "Steps", "dataset_summaries", "history_of_runs", "sampled_history"]
 
@@ -19,51 +23,9 @@ Steps = tuple[int, int]
 
 CONTEXT_TAG = "mlflow.data.context"
 LINKS_READ_MAX = 100_000  # distinct pairs of a dataset and its tags that one summary looks at
-EVEN_POINTS_MAX = 10_000  # of a history whose every n-th point is looked for
+EVEN_POINTS_MAX = 10_000  # of a history that is read whole
 _ALL_STEPS = (-(2**63), 2**63 - 1)
-_NAN = float("nan")
-
-_c = metrics.c
-_STEP_ORDER = (_c.step, _c.at_ms, _c.value, _c.is_nan)
-_points = sa.select(_c.step, _c.at_ms, _c.value, _c.is_nan).where(
-    _c.run_id == sa.bindparam("run_id"), _c.key == sa.bindparam("key")
-)
-_points_of_steps = _points.where(_c.step.between(sa.bindparam("first"), sa.bindparam("last")))
-
-
-def _first_of_each_bucket(points: sa.Select[Any]) -> sa.Select[Any]:
-    bucket = sa.func.ntile(sa.bindparam("buckets", type_=sa.Integer)).over(order_by=_STEP_ORDER)
-    bucketed = points.add_columns(bucket.label("bucket")).subquery()
-    order = (bucketed.c.step, bucketed.c.at_ms, bucketed.c.value, bucketed.c.is_nan)
-    place = sa.func.row_number().over(partition_by=bucketed.c.bucket, order_by=order)
-    ranked = sa.select(*order, place.label("place")).subquery()
-    shown = (ranked.c.step, ranked.c.at_ms, ranked.c.value, ranked.c.is_nan)
-    return sa.select(*shown).where(ranked.c.place == 1).order_by(*shown)
-
-
-def _newest(points: sa.Select[Any]) -> sa.Select[Any]:
-    return points.order_by(*(column.desc() for column in _STEP_ORDER)).limit(1)
-
-
-_samples = _first_of_each_bucket(_points), _newest(_points)
-_samples_of_steps = _first_of_each_bucket(_points_of_steps), _newest(_points_of_steps)
-_limit = sa.bindparam("rows_max", type_=sa.Integer)
-_some = _points_of_steps.with_only_columns(sa.literal_column("1")).limit(_limit).subquery("some")
-_count = Statement(sa.select(sa.func.count()).select_from(_some))
-_next_step = Statement(_points_of_steps.order_by(*_STEP_ORDER).limit(1))
-_last = Statement(_newest(_points_of_steps))
-_next_of_step = Statement(
-    _points.where(_c.step == sa.bindparam("step"), _c.at_ms >= sa.bindparam("since"))
-    .order_by(*_STEP_ORDER[1:])
-    .limit(1)
-)
-
-_of_runs = (
-    sa.select(_c.run_id, _c.step, _c.at_ms, _c.value, _c.is_nan)
-    .where(_c.run_id.in_(sa.bindparam("run_ids", expanding=True)), _c.key == sa.bindparam("key"))
-    .order_by(_c.run_id, _c.at_ms, _c.step, _c.value, _c.is_nan)
-    .limit(sa.bindparam("limit"))
-)
+_STEP_ORDER = itemgetter(1, 0, 2, 3)
 
 _d = datasets.c
 _links = (
@@ -86,75 +48,92 @@ class DatasetSummary:
     context: str | None
 
 
+@dataclass(slots=True)
+class _Piece:
+    """A chunk, or the newest points, as far as steps are wanted; `points` in order of steps, once they are read."""
+
+    step_min: int
+    step_max: int
+    count: int
+    start: Point = (0, 0, 0.0, False)
+    points: Sequence[Point] = ()
+
+
 def sampled_history(
     connection: Connection, run_id: str, key: str, *, limit: int, steps: Steps | None
 ) -> list[Metric]:
     """At most `limit` points of a metric, evenly spread over all of them in order of steps.
 
     The first and the last point are always among them; of a sample of one it is the last. Of a
-    history of more than 10,000 points they are evenly spread over the steps, not over the points,
-    because finding every n-th point would mean to read all of them.
+    history of more than 10,000 points, only those chunks are read from which a point is taken: where many of
+    them hold the same steps, and so no order of steps, the points are evenly spread over the chunks.
     """
-    bound: dict[str, Any] = {"run_id": run_id, "key": key}
-    first_step, last_step = steps or _ALL_STEPS
-    within = bound | {"first": first_step, "last": last_step}
-    if _count.scalar(connection, within | {"rows_max": EVEN_POINTS_MAX + 1}) > EVEN_POINTS_MAX:
-        return [_metric(key, *row) for row in _sparse(connection, within, limit)]
-    buckets, newest = _samples
-    if steps is not None:
-        buckets, newest = _samples_of_steps
-        bound |= {"first": steps[0], "last": steps[1]}
-    found = [tuple(row) for row in connection.execute(buckets, bound | {"buckets": limit})]
-    last = connection.execute(newest, bound).first()
-    if last is not None and found[-1] != tuple(last):
-        del found[limit - 1 :]
-        found.append(tuple(last))
-    return [_metric(key, *row) for row in found]
+    chunks, tail = outline_of(connection, run_id, key)
+    waiting = waiting_points(connection, run_id, key)
+    first, last = steps or _ALL_STEPS
+    pieces = [
+        _Piece(max(chunk.step_min, first), chunk.step_max, chunk.count, start=chunk.start)
+        for chunk in chunks
+        if chunk.step_max >= first and chunk.step_min <= last
+    ]
+    newest = _by_step({*tail, *waiting}, first, last)
+    if sum(piece.count for piece in pieces) + len(newest) <= EVEN_POINTS_MAX:
+        read = [chunk_points(connection, run_id, key, piece.start) for piece in pieces]
+        every = _by_step({*newest, *chain.from_iterable(read)}, first, last)
+        return [as_metric(key, every[i]) for i in _spread(len(every), limit)]
+    if newest:
+        pieces.append(_Piece(newest[0][1], newest[-1][1], len(newest), points=newest))
+
+    def points_in(piece: _Piece) -> Sequence[Point]:
+        if not piece.points:
+            found = chunk_points(connection, run_id, key, piece.start)
+            piece.points = _by_step(found, first, last)
+        return piece.points
+
+    return [as_metric(key, point) for point in _sparse(pieces, points_in, limit)]
 
 
-def _sparse(connection: Connection, within: dict[str, Any], limit: int) -> list[Row]:
-    """Points at evenly spread steps; where they share few steps, at evenly spread times in each of these."""
-    last = _last.first(connection, within)
-    first = _next_step.first(connection, within)
-    if first is None or last is None:
-        return []
-    if limit == 1:
-        return [last]
-    found: dict[Row, None] = {}
-    for step in _spread(first[0], last[0], limit - 1):
-        if row := _next_step.first(connection, within | {"first": step}):
-            found[row] = None
-    by_step = list(found)
-    share = (limit - 1) // len(by_step)
-    if share > 1:
-        for step, *_ in by_step:
-            found |= dict.fromkeys(_within_step(connection, within | {"step": step}, share))
-    found[last] = None
-    return sorted(found)
+def _sparse(
+    pieces: list[_Piece], points_in: Callable[[_Piece], Sequence[Point]], limit: int
+) -> list[Point]:
+    """Points evenly spread over pieces in order of their first steps, and the last of all."""
+    pieces.sort(key=lambda piece: piece.step_min)  # stable: equal ones stay in order of time
+    ends = list(accumulate(piece.count for piece in pieces))
+    found = []
+    for rank in _spread(ends[-1], limit)[:-1]:
+        i = bisect_right(ends, rank)
+        piece = pieces[i]
+        if points := points_in(piece):
+            place = rank - (ends[i] - piece.count)
+            # A piece at the edge of the wanted steps has fewer points in them than it has.
+            found.append(points[place * len(points) // piece.count])
+    final = max(reversed(pieces), key=lambda piece: piece.step_max)
+    found += points_in(final)[-1:]
+    return sorted(set(found), key=_STEP_ORDER)
 
 
-def _within_step(connection: Connection, of_step: dict[str, Any], count: int) -> Iterator[Row]:
-    step = of_step["step"]
-    first = _next_step.first(connection, of_step | {"first": step, "last": step})
-    last = _last.first(connection, of_step | {"first": step, "last": step})
-    if first is None or last is None:
-        return
-    for at_ms in _spread(first[1], last[1], count):
-        if row := _next_of_step.first(connection, of_step | {"since": at_ms}):
-            yield row
+def _by_step(points: Iterable[Point], first: int, last: int) -> list[Point]:
+    return sorted((point for point in points if first <= point[1] <= last), key=_STEP_ORDER)
 
 
-def _spread(first: int, last: int, count: int) -> Iterator[int]:
-    """Up to that many whole numbers, evenly spread; the first is one of them, the last is not unless it is the first."""
-    return iter(dict.fromkeys(first + (last - first) * i // count for i in range(count)))
+def _spread(count: int, limit: int) -> list[int]:
+    """Where the first of each of `limit` buckets stands among `count`, and in place of the last one the end."""
+    size, larger = divmod(count, limit)
+    places = [i * size + min(i, larger) for i in range(min(count, limit))]
+    return places if count <= limit else [*places[:-1], count - 1]
 
 
 def history_of_runs(
     connection: Connection, run_ids: Sequence[str], key: str, *, limit: int
 ) -> list[tuple[str, Metric]]:
     """The first `limit` points of a metric of several runs, by run, time, step and value."""
-    rows = connection.execute(_of_runs, {"run_ids": list(run_ids), "key": key, "limit": limit})
-    return [(run_id, _metric(key, *row)) for run_id, *row in rows]
+    found: list[tuple[str, Metric]] = []
+    for run_id in sorted(set(run_ids)):
+        some = history(connection, run_id, key, limit=limit - len(found))
+        found += [(run_id, as_metric(key, point)) for point in some]
+        if len(found) == limit:
+            break
+    return found
 
 
 def dataset_summaries(
@@ -169,7 +148,3 @@ def dataset_summaries(
         if len(found) == limit:
             break
     return list(found)
-
-
-def _metric(key: str, step: int, at_ms: int, value: float, is_nan: bool) -> Metric:  # noqa: FBT001 - a row's column
-    return Metric(key, _NAN if is_nan else value, at_ms, step)

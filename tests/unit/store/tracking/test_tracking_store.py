@@ -10,7 +10,7 @@ from lastgood.core.filters import Clause
 from lastgood.core.tracking import Metric, Run
 from lastgood.errors import InvalidInput
 from lastgood.store.open import open_database
-from lastgood.store.schema import logged_model_tags, metrics, run_tags
+from lastgood.store.schema import logged_model_tags, run_tags
 from lastgood.store.statement import Statement
 from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking.artifacts import ArtifactRow, artifacts_under, folders_in, put_artifact
@@ -100,8 +100,10 @@ def test_a_metric_has_one_latest_value_however_it_arrives(database):
             metric_store.add_metrics(tx, run, shuffled)
 
         database.write(unit).result()
-        count = sa.select(sa.func.count()).select_from(metrics).where(metrics.c.run_id == run_id)
-        assert database.peek(lambda c, count=count: c.execute(count).scalar_one()) == len(points)
+        found = database.read(
+            lambda c, run_id=run_id: metric_store.history(c, run_id, "m", limit=100)
+        )
+        assert found == sorted((p.at_ms, p.step, p.value, False) for p in points)
         latest = sa.text("SELECT value, at_ms, step FROM latest_metrics WHERE run_id = :run_id")
         rows = database.peek(
             lambda c, latest=latest, run_id=run_id: c.execute(latest, {"run_id": run_id}).all()

@@ -487,7 +487,28 @@ def upgrade() -> None:
         info={"projection": True},
     )
     op.create_table(
-        "metrics",
+        "metric_arrivals",
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "experiment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "metric_arrivals_by_experiment",
+        "metric_arrivals",
+        ["experiment_id", "run_id"],
+        unique=False,
+    )
+    op.create_table(
+        "metric_chunks",
         sa.Column(
             "run_id",
             sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
@@ -502,14 +523,29 @@ def upgrade() -> None:
         sa.Column("step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("is_nan", sa.Boolean(), nullable=False),
+        sa.Column("count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step_min", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("step_max", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "metrics_by_step",
-        "metrics",
-        ["run_id", "key", "step", "at_ms", "value", "is_nan"],
-        unique=False,
+    op.create_table(
+        "metric_tails",
+        sa.Column(
+            "run_id",
+            sa.String(length=32).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "key",
+            sa.String(length=250).with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("sealed", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "model_tags",

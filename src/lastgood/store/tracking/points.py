@@ -1,0 +1,51 @@
+"""Points of a metric as they are stored: many in one value, each of 25 bytes.
+
+A point is ``(at_ms, step, value, is_nan)``, and points are ordered by that. NaN is a flag beside the value
+0, because it has no place in an order and SQLite makes NULL of it.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lastgood.core.tracking import Metric
+
+__all__ = ["Point", "as_metric", "as_point", "count_of", "last_of", "packed", "unpacked"]
+
+Point = tuple[int, int, float, bool]
+
+_POINT = struct.Struct("<qqd?")  # little-endian, whatever the machine: a database may move
+_NAN = float("nan")
+
+
+def as_point(at_ms: int, step: int, value: float) -> Point:
+    """The point of these numbers."""
+    return (at_ms, step, value, False) if value == value else (at_ms, step, 0.0, True)  # noqa: PLR0124 - only NaN differs from itself; five times as quick as asking math
+
+
+def as_metric(key: str, point: Sequence[Any]) -> Metric:
+    """The same, as tracking knows it."""
+    at_ms, step, value, is_nan = point
+    return Metric(key, _NAN if is_nan else value, at_ms, step)
+
+
+def packed(points: Iterable[Point]) -> bytes:
+    """Points as one value."""
+    pack = _POINT.pack
+    return b"".join([pack(*point) for point in points])
+
+
+def unpacked(body: bytes) -> Sequence[Point]:
+    """The points of a value, in its order."""
+    return list(_POINT.iter_unpack(body))
+
+
+def last_of(body: bytes) -> Point:
+    """The last point of a value that is not empty."""
+    point: Point = _POINT.unpack_from(body, len(body) - _POINT.size)
+    return point
+
+
+def count_of(body: bytes) -> int:
+    """How many points a value holds."""
+    return len(body) // _POINT.size
