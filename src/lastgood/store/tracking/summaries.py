@@ -80,7 +80,9 @@ def sampled_history(
     if sum(piece.count for piece in pieces) + len(newest) <= EVEN_POINTS_MAX:
         read = [chunk_points(connection, run_id, key, piece.start) for piece in pieces]
         every = _by_step({*newest, *chain.from_iterable(read)}, first, last)
-        return [as_metric(key, every[i]) for i in _spread(len(every), limit)]
+        places = _bucket_starts(len(every), limit)
+        places[-1:] = [len(every) - 1] if every else []
+        return [as_metric(key, every[i]) for i in places]
     if newest:
         pieces.append(_Piece(newest[0][1], newest[-1][1], len(newest), points=newest))
 
@@ -100,7 +102,7 @@ def _sparse(
     pieces.sort(key=lambda piece: piece.step_min)  # stable: equal ones stay in order of time
     ends = list(accumulate(piece.count for piece in pieces))
     found = []
-    for rank in _spread(ends[-1], limit)[:-1]:
+    for rank in _bucket_starts(ends[-1], limit - 1):
         i = bisect_right(ends, rank)
         piece = pieces[i]
         if points := points_in(piece):
@@ -116,11 +118,10 @@ def _by_step(points: Iterable[Point], first: int, last: int) -> list[Point]:
     return sorted((point for point in points if first <= point[1] <= last), key=_STEP_ORDER)
 
 
-def _spread(count: int, limit: int) -> list[int]:
-    """Where the first of each of `limit` buckets stands among `count`, and in place of the last one the end."""
-    size, larger = divmod(count, limit)
-    places = [i * size + min(i, larger) for i in range(min(count, limit))]
-    return places if count <= limit else [*places[:-1], count - 1]
+def _bucket_starts(count: int, buckets: int) -> list[int]:
+    """Where the buckets begin, if so many things are dealt out evenly, the larger buckets first."""
+    size, larger = divmod(count, buckets) if buckets else (0, 0)
+    return [i * size + min(i, larger) for i in range(min(count, buckets))]
 
 
 def history_of_runs(

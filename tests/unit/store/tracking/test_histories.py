@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastgood.core.tracking import Metric, Run
@@ -26,13 +26,6 @@ POINTS = st.tuples(
 
 def run_of(run_id):
     return Run(run_id, 3, "name", "user", "RUNNING", 1, None, "active", "")
-
-
-@pytest.fixture
-def database(tmp_path, store_url):
-    database = open_database(tmp_path / "lastgood.db", url=store_url)
-    yield database
-    database.close()
 
 
 def log(database, run, points):
@@ -104,6 +97,7 @@ def test_a_history_is_a_set_in_order_of_time_however_it_came(database, order, si
         assert read(database, run, after=middle, limit=5) == wanted[len(wanted) // 2 + 1 :][:5]
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_chunks_never_overlap_and_stay_within_their_size(tmp_path_factory, data):
     database = open_database(tmp_path_factory.mktemp("chunks") / "lastgood.db")
@@ -171,7 +165,7 @@ def test_what_waits_is_found_by_experiment(database):
 def test_no_more_than_so_much_waits_of_one_run(database):
     run, other = run_of("r"), run_of("other")
     log(database, other, [Metric("a", 1.0, 5, 1)])
-    calls = WAITING_MAX // 5_000 + 1
+    calls = WAITING_MAX // 5_000
     for i in range(calls):
         log(database, run, [Metric("a", 1.0, i, j) for j in range(5_000)])
     assert waiting(database) == ["other"]
