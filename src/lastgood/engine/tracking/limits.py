@@ -204,7 +204,7 @@ def check_metrics(metrics: Iterable[Metric]) -> None:
     """Points of metrics, in a batch. Raises InvalidInput as `check_metric`."""
     for i, metric in enumerate(metrics):
         if not _is_good_point(metric):
-            check_metric(metric, path=f"metrics[{i}].")
+            check_metric(metric, path=f"metrics[{i}].")  # the path is made for those that need it
 
 
 def _is_good_point(metric: Metric) -> bool:

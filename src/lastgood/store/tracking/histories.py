@@ -9,6 +9,7 @@ where it begins; a late point goes into the chunk where it belongs.
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from lastgood.store.dialects import insert
 from lastgood.store.lists import among, listed
 from lastgood.store.schema import metric_chunks, metric_tails
 from lastgood.store.statement import Row, Statement
-from lastgood.store.tracking.points import Point, count_of, last_of, packed, unpacked
+from lastgood.store.tracking.points import Point, count_of, last_of, packed, part_of, unpacked
 
 __all__ = ["Outline", "add_to_histories", "chunk_points", "outline_of", "points_after"]
 
@@ -100,13 +101,13 @@ def add_to_histories(tx: Connection, run_id: str, found: Mapping[str, list[Point
         points.sort()
         sealed, body = tails.get(key, (0, b""))
         if not body or points[0] > last_of(body):
-            body += packed(dict.fromkeys(points))
+            body += packed(point for point, _ in groupby(points))
         else:
             late, body = _merged(unpacked(body), points, has_chunks=sealed > 0)
             sealed += _add_late(tx, run_id, key, late)
         if count_of(body) > CHUNK_POINTS:
             full, body = _split(body)
-            chunks += [_chunk_row(run_id, key, points) for points in full]
+            chunks += [_chunk_row(run_id, key, piece) for piece in full]
             sealed += len(full) * CHUNK_POINTS
         rows.append((run_id, key, sealed, body))
     _add_chunks.run_many(tx, chunks)
@@ -121,12 +122,11 @@ def _merged(
     return points[:first], packed(sorted({*tail, *points[first:]}))
 
 
-def _split(body: bytes) -> tuple[list[Sequence[Point]], bytes]:
+def _split(body: bytes) -> tuple[list[bytes], bytes]:
     """The older points of a tail that is too long, as full chunks, and what stays: at least one."""
-    points = unpacked(body)
-    end = (len(points) - 1) // CHUNK_POINTS * CHUNK_POINTS
-    full = [points[i : i + CHUNK_POINTS] for i in range(0, end, CHUNK_POINTS)]
-    return full, packed(points[end:])
+    end = (count_of(body) - 1) // CHUNK_POINTS * CHUNK_POINTS
+    full = [part_of(body, i, i + CHUNK_POINTS) for i in range(0, end, CHUNK_POINTS)]
+    return full, part_of(body, end)
 
 
 def _add_late(tx: Connection, run_id: str, key: str, points: Sequence[Point]) -> int:
@@ -145,7 +145,7 @@ def _add_late(tx: Connection, run_id: str, key: str, points: Sequence[Point]) ->
             _remove.run(tx, of_metric | _placed(_point(start)))
             size = CHUNK_POINTS if len(merged) <= CHUNK_POINTS else CHUNK_POINTS // 2
             pieces = [merged[i : i + size] for i in range(0, len(merged), size)]
-            _add_chunks.run_many(tx, [_chunk_row(run_id, key, piece) for piece in pieces])
+            _add_chunks.run_many(tx, [_chunk_row(run_id, key, packed(piece)) for piece in pieces])
         new += len(merged) - len(known)
         points = points[end:]
     return new
@@ -205,9 +205,10 @@ def chunk_points(connection: Connection, run_id: str, key: str, start: Point) ->
     return unpacked(body)
 
 
-def _chunk_row(run_id: str, key: str, points: Sequence[Point]) -> Row:
+def _chunk_row(run_id: str, key: str, body: bytes) -> Row:
+    points = unpacked(body)
     steps = [point[1] for point in points]
-    return (run_id, key, *points[0], len(points), min(steps), max(steps), packed(points))
+    return (run_id, key, *points[0], len(points), min(steps), max(steps), body)
 
 
 def _placed(point: Point) -> dict[str, object]:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +16,7 @@ from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.schema import latest_metrics, logged_model_metrics
-from lastgood.store.statement import Row, Statement
+from lastgood.store.statement import Statement
 from lastgood.store.tracking.arrivals import (
     Arrival,
     Arrived,
@@ -40,6 +39,7 @@ __all__ = [
 
 # What may wait of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then.
 WAITING_MAX = 50_000
+_rank = itemgetter(1, 0, 2)  # of a point: step, time, value
 
 _latest = insert(latest_metrics)
 _new = _latest.excluded
@@ -107,11 +107,6 @@ def newest(known: Iterable[Metric], arrived: Iterable[Arrived]) -> list[Metric]:
         if key not in ranks or rank > ranks[key]:
             best[key], ranks[key] = as_metric(key, point), rank
     return list(best.values())
-
-
-def _rank(point: Sequence[Any]) -> Row:
-    at_ms, step, value, _ = point
-    return step, at_ms, value
 
 
 def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:

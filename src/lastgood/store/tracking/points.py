@@ -6,11 +6,12 @@ A point is ``(at_ms, step, value, is_nan)``, and points are ordered by that. NaN
 
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any
 
 from lastgood.core.tracking import Metric
 
-__all__ = ["Point", "as_metric", "as_point", "count_of", "last_of", "packed", "unpacked"]
+__all__ = ["Point", "as_metric", "as_point", "count_of", "last_of", "packed", "part_of", "unpacked"]
 
 Point = tuple[int, int, float, bool]
 
@@ -31,13 +32,17 @@ def as_metric(key: str, point: Sequence[Any]) -> Metric:
 
 def packed(points: Iterable[Point]) -> bytes:
     """Points as one value."""
-    pack = _POINT.pack
-    return b"".join([pack(*point) for point in points])
+    return b"".join(starmap(_POINT.pack, points))
 
 
 def unpacked(body: bytes) -> Sequence[Point]:
     """The points of a value, in its order."""
     return list(_POINT.iter_unpack(body))
+
+
+def part_of(body: bytes, start: int, end: int | None = None) -> bytes:
+    """Some of the points of a value, by their places in it."""
+    return body[start * _POINT.size : None if end is None else end * _POINT.size]
 
 
 def last_of(body: bytes) -> Point:
