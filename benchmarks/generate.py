@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex
 
@@ -22,17 +23,22 @@ from lastgood.core.changes import ModelCreated, RefMoved, StageChanged, VersionR
 from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber
 from lastgood.core.operations import Act, Actor, Origin
 from lastgood.core.stages import Stage
+from lastgood.core.tracking import Metric
 from lastgood.engine.fsck import fsck
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.store import log
-from lastgood.store.schema import metadata
+from lastgood.store.schema import metadata, runs
+from lastgood.store.tracking.metrics import add_metrics
+from lastgood.store.tracking.points import packed
+from lastgood.store.tracking.runs import run_of
 
 FIRST_MS = 1_700_000_000_000
 OPERATIONS_PER_UNIT = 500
+POINTS_PER_UNIT = 100_000
 BIG_EXPERIMENT = 1  # holds nine of ten runs; the others share the rest
 BIG_MODEL = "big"  # has half of the versions
 FILLED = (
-    "runs", "params", "run_tags", "metrics", "latest_metrics",
+    "runs", "params", "run_tags", "latest_metrics", "metric_tails",
     "experiments", "logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics",
 )  # fmt: skip
 
@@ -57,6 +63,7 @@ NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE 
 
 def fill_tracking(path: Path, size: Size) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
+    connection.create_function("packed_point", 4, lambda *point: packed([point]))
     indexes = [index for table in metadata.tables.values() for index in table.indexes]
     indexes = [index for index in indexes if index.table.name in FILLED]
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-262144", "temp_store=FILE"):
@@ -118,23 +125,17 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
     # m0: all different; m1: the same everywhere; m2: ten values; m3: NaN in one of 100 runs.
     value = f"CASE k WHEN 1 THEN 1.0 WHEN 2 THEN i % 10 ELSE {CHANCE.format('i', 'k')} END"
     yield (
-        "metrics",
-        f"""{numbers(size.runs)}, keys(k) AS ({series(size.metrics)}) INSERT INTO metrics
-        SELECT run_id, 'm' || k, start_ms + 1000, 0,
-        CASE WHEN k = 3 AND i % 100 = 0 THEN 0.0 ELSE {value} END, k = 3 AND i % 100 = 0
-        FROM ({run}) CROSS JOIN keys""",
-    )
-    yield (
         "latest_metrics",
-        """INSERT INTO latest_metrics (run_id, key, at_ms, step, value, is_nan, experiment_id, start_ms)
-        SELECT m.run_id, m.key, m.at_ms, m.step, m.value, m.is_nan, r.experiment_id, r.start_ms
-        FROM metrics m CROSS JOIN runs r ON r.run_id = m.run_id""",
+        f"""{numbers(size.runs)}, keys(k) AS ({series(size.metrics)})
+        INSERT INTO latest_metrics (run_id, key, at_ms, step, value, is_nan, experiment_id, start_ms)
+        SELECT run_id, 'm' || k, start_ms + 1000, 0,
+        CASE WHEN k = 3 AND i % 100 = 0 THEN 0.0 ELSE {value} END, k = 3 AND i % 100 = 0,
+        experiment_id, start_ms FROM ({run}) CROSS JOIN keys""",
     )
     yield (
-        "history",
-        f"""{numbers(size.points)} INSERT INTO metrics
-        SELECT (SELECT min(run_id) FROM runs), 'loss', {FIRST_MS} + i, i, {CHANCE.format("i", "7")}, 0
-        FROM n WHERE {size.points}""",
+        "metric_tails",
+        """INSERT INTO metric_tails (run_id, key, sealed, body)
+        SELECT run_id, key, 0, packed_point(at_ms, step, value, is_nan) FROM latest_metrics""",
     )
     model = f"""SELECT i, printf('m-%032x', i * 7919 % {max(size.logged_models, 1)}) AS model_id,
         {BIG_EXPERIMENT} AS experiment_id, {FIRST_MS} + i * 1000 AS created_ms FROM n WHERE {size.logged_models}"""
@@ -174,6 +175,20 @@ def fill_registry(data: Path, size: Size) -> None:
                     log.append(tx, act, now=Instant(FIRST_MS + i * 100))
 
             engine.kernel.database.write(unit).result()
+
+
+def fill_history(data: Path, size: Size) -> None:
+    """One long history, of the first run."""
+    with open_engine(data, synchronous="OFF") as engine:
+        database = engine.kernel.database
+        first = database.peek(lambda c: c.execute(select(func.min(runs.c.run_id))).scalar_one())
+        run = database.peek(lambda c: run_of(c, first))
+        for start in range(0, size.points, POINTS_PER_UNIT):
+            some = range(start, min(start + POINTS_PER_UNIT, size.points))
+            points = [
+                Metric("loss", (i * 2654435761 % 1000003) / 1000003, FIRST_MS + i, i) for i in some
+            ]
+            database.write(lambda tx, points=points: add_metrics(tx, run, points)).result()
 
 
 def registry_acts(size: Size) -> Iterator[Act]:
@@ -247,6 +262,7 @@ def main() -> None:
     init_data_directory(data)
     timed("registry", lambda: fill_registry(data, size))
     fill_tracking(data / "lastgood.db", size)
+    timed("history", lambda: fill_history(data, size))
     if check:
         with open_engine(data) as engine:
             report = fsck(engine.kernel)
