@@ -97,7 +97,7 @@ def test_a_history_is_a_set_in_order_of_time_however_it_came(database, order, si
         assert read(database, run, after=middle, limit=5) == wanted[len(wanted) // 2 + 1 :][:5]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_chunks_never_overlap_and_stay_within_their_size(tmp_path_factory, data):
     database = open_database(tmp_path_factory.mktemp("chunks") / "lastgood.db")
