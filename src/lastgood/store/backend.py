@@ -89,6 +89,10 @@ class Backend(Protocol):
         """Run several statements on one snapshot. Raises what `explain` says, or the query's own error."""
         ...
 
+    def glance(self, query: Callable[[Connection], T]) -> T:
+        """Run statements that are all asked at once, with `ask_all`, on one snapshot. Raises as `read`."""
+        ...
+
     def peek(self, query: Callable[[Connection], T]) -> T:
         """Run one statement on what is committed now. Raises as `read`."""
         ...

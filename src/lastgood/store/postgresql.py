@@ -45,6 +45,8 @@ _SETTINGS = (
     # Acknowledged means durable, whatever the server's default; stronger settings are left as they are.
     " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
+# Also for what is no transaction by name: one statement, or several that travel together.
+_SNAPSHOTS = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Postgresql:
@@ -65,7 +67,7 @@ class Postgresql:
             isolation_level="AUTOCOMMIT",  # we write BEGIN and COMMIT ourselves
             paramstyle="format",
         )
-        self._pool = Pool(self._engine.connect, size=READERS_MAX)
+        self._pool = Pool(self._connect_reader, size=READERS_MAX)
 
     def _connect(self) -> Wire:
         try:
@@ -95,6 +97,12 @@ class Postgresql:
         self._check(connection)
         return connection
 
+    def _connect_reader(self) -> Connection:
+        connection = self._engine.connect()
+        wire_of(connection).tell(_SNAPSHOTS)
+        wire_of(connection).flush()
+        return connection
+
     def _check(self, connection: Wire) -> None:
         encoding = connection.info.parameter_status("server_encoding")
         if connection.info.server_version < VERSION_MIN or encoding != "UTF8":
@@ -119,7 +127,7 @@ class Postgresql:
 
         def snapshot(connection: Connection) -> T:
             wire = wire_of(connection)
-            wire.tell("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            wire.tell("BEGIN")
             try:
                 result = query(connection)
                 wire.leave()
@@ -129,6 +137,10 @@ class Postgresql:
             return result
 
         return self.peek(snapshot)
+
+    def glance(self, query: Callable[[Connection], T]) -> T:
+        """Run statements that are all asked at once; they travel, and are run, as one transaction."""
+        return self.peek(query)
 
     def peek(self, query: Callable[[Connection], T]) -> T:
         """Run one statement; cheaper than `read` because one statement is a snapshot anyway."""

@@ -97,6 +97,10 @@ class Sqlite:
                 raise
             return result
 
+    def glance(self, query: Callable[[Connection], T]) -> T:
+        """Run statements that are all asked at once; here that is no less work than `read`."""
+        return self.read(query)
+
     def peek(self, query: Callable[[Connection], T]) -> T:
         """Run one statement; cheaper than `read` because one statement is a snapshot anyway."""
         with self._explained():

@@ -109,7 +109,7 @@ class Statement:
 def ask_all(
     connection: Connection, questions: Sequence[tuple[Statement, Parameters]]
 ) -> list[list[Row]]:
-    """All rows of each of several statements; where there is a way to the database, it is gone once."""
+    """All rows of each of several statements. Where there is a way to the database, it is gone once."""
     if connection.dialect.name != "postgresql":
         return [statement.all(connection, parameters) for statement, parameters in questions]
     asked = []

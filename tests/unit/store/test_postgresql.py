@@ -265,6 +265,48 @@ def test_what_is_kept_back_is_seen_by_whatever_asks_next(table):
     assert seen == [n for n in range(0, 3 * wire.KEPT_MAX, 50) for _ in (1, 2)]
 
 
+def test_what_is_asked_at_once_is_one_snapshot_while_others_write(table):
+    counting = Statement(sa.select(sa.func.count()).select_from(sa.table("t")))
+    resting = Statement(sa.select(sa.func.pg_sleep(0.1)))
+    stop = threading.Event()
+
+    def write():
+        n = 0
+        while not stop.wait(0.001):
+            n += 1
+            table.database.write(table.add(n)).result(WAIT_S)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        asked = [(counting, {}), (resting, {}), (counting, {})]
+        looks = [table.database.glance(lambda c: ask_all(c, asked)) for _ in range(5)]
+        seen = [(before, after) for ((before,),), _, ((after,),) in looks]
+    finally:
+        stop.set()
+        writer.join(WAIT_S)
+    assert [before - after for before, after in seen] == [0] * len(looks)
+
+
+def test_what_is_asked_one_after_the_other_is_no_snapshot(table):
+    """The control of the test above."""
+
+    def query(connection):
+        before = table.rows.all(connection)
+        table.database.write(table.add(1)).result(WAIT_S)
+        return before, table.rows.all(connection)
+
+    assert table.database.glance(query) == ([], [(1,)])
+
+
+def test_a_reader_cannot_write(table):
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        table.database.peek(lambda c: table.insert.count(c, {"n": 1}))
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        table.database.read(lambda c: table.insert.count(c, {"n": 1}))
+    assert table.now() == []
+
+
 def test_a_write_waits_for_what_it_asks_and_for_its_commit(table, monkeypatch):
     table.database.write(table.add(1)).result(WAIT_S)
     sent = []

@@ -89,7 +89,7 @@ class Runs:
 
     def get(self, run_id: str) -> tuple[Run, RunFacts]:
         """A run, deleted or not, and what was logged to it. Raises NotFound."""
-        return self._database.read(lambda c: full_run(c, run_id))
+        return self._database.glance(lambda c: full_run(c, run_id))
 
     def create(self, new: NewRun) -> Future[tuple[Run, RunFacts]]:
         """Make a run, in state RUNNING.
