@@ -72,8 +72,15 @@ class Wire(psycopg.Connection[TupleRow]):
         self._awaited: deque[_Key | _Awaited] = deque()
         """For each answer that will come what it is; a key: whether that statement is prepared."""
 
-    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[_Row]:
-        """The rows of a statement."""
+    def ask(self, sql: str, values: Sequence[Any] = (), *, changes: bool = False) -> list[_Row]:
+        """The rows of a statement.
+
+        Args:
+            sql: The statement, with %s for each value.
+            values: These.
+            changes: Whether it also changes something.
+        """
+        self.written += changes
         self._keep(sql, values)
         return self._rows(self._exchange()[-1])
 

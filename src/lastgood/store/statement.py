@@ -44,7 +44,7 @@ class Statement:
         """The first row, if there is one."""
         compiled = self._for(connection)
         if compiled.travels:
-            rows: list[Row] = _driver(connection).ask(compiled.sql, compiled.arguments(parameters))
+            rows = compiled.ask(connection, parameters)
             return rows[0] if rows else None
         row: Row | None = compiled.execute(connection, parameters).fetchone()
         return row if row is None else compiled.read(row)
@@ -52,11 +52,9 @@ class Statement:
     def all(self, connection: Connection, parameters: Parameters = _NONE) -> list[Row]:
         """All rows."""
         compiled = self._for(connection)
-        rows: list[Row]
         if compiled.travels:
-            rows = _driver(connection).ask(compiled.sql, compiled.arguments(parameters))
-            return rows
-        rows = compiled.execute(connection, parameters).fetchall()
+            return compiled.ask(connection, parameters)
+        rows: list[Row] = compiled.execute(connection, parameters).fetchall()
         return [compiled.read(row) for row in rows] if compiled.converters else rows
 
     def scalar(self, connection: Connection, parameters: Parameters = _NONE) -> Any:
@@ -123,11 +121,20 @@ def ask_all(
 class _Compiled:
     """A statement in the words of one dialect."""
 
-    __slots__ = ("_reorder", "_sql_of_columns", "arguments", "converters", "sql", "travels")
+    __slots__ = (
+        "_changes",
+        "_reorder",
+        "_sql_of_columns",
+        "arguments",
+        "converters",
+        "sql",
+        "travels",
+    )
 
     def __init__(self, clause: Any, columns: tuple[str, ...], dialect: sa.Dialect) -> None:
         compiled = clause.compile(dialect=dialect, column_keys=list(columns) or None)
         self.sql = str(compiled)
+        self._changes = not clause.is_select
         self.travels = dialect.name == "postgresql"
         """Whether it goes to another process; then a `Wire` takes it there, and knows when to wait."""
         names = tuple(compiled.positiontup)
@@ -147,6 +154,11 @@ class _Compiled:
         types = [c.type for c in selected]
         converters = [t.dialect_impl(dialect).result_processor(dialect, None) for t in types]
         self.converters = [(i, convert) for i, convert in enumerate(converters) if convert]
+
+    def ask(self, connection: Connection, parameters: Parameters) -> list[Row]:
+        arguments = self.arguments(parameters)
+        rows: list[Row] = _driver(connection).ask(self.sql, arguments, changes=self._changes)
+        return rows
 
     def execute(self, connection: Connection, parameters: Parameters) -> Any:
         return _driver(connection).execute(self.sql, self.arguments(parameters))

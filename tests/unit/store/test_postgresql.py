@@ -224,6 +224,20 @@ def test_a_statement_that_fails_on_its_way_to_the_commit_is_its_units_fault_alon
     assert runs == ["regrets"] * 2
 
 
+def test_a_unit_refused_after_it_changed_something_and_asked_at_once_leaves_no_trace(table):
+    t = sa.table("t", sa.column("n", sa.BigInteger))
+    adding = Statement(t.insert().values(n=sa.bindparam("n_")).returning(t.c.n))
+
+    def regrets(tx):
+        assert adding.scalar(tx, {"n_": 7}) == 7
+        raise NotFound("after all")
+
+    kept, refusal, last = table.held(table.add(1), regrets, table.add(2))
+    assert (kept, last) == (1, 2)
+    assert isinstance(refusal, NotFound)
+    assert table.now() == [1, 2]
+
+
 def test_a_unit_that_only_looked_is_refused_without_a_second_run(table):
     runs = []
 
