@@ -55,7 +55,7 @@ class LocalObjects:
     def path_of(self, digest: Digest) -> Path:
         """Where the object is, or would be."""
         hex_digits = hex_of(digest)
-        return self._root / hex_digits[:2] / hex_digits[2:]
+        return self._root.joinpath(hex_digits[:2], hex_digits[2:])
 
     def writer(self) -> "LocalWriter":
         return LocalWriter(self, self._incoming)
@@ -158,21 +158,22 @@ class LocalObjects:
         except (NotFound, IntegrityFailure):
             return False
         # Its bytes were durable before it got its name. Whoever gave it may have died, or be about to sync.
-        self._sync_name(self.path_of(digest))
+        self._sync_names(self.path_of(digest).parent)
         return True
 
     def publish(self, temporary: Path, digest: Digest) -> None:
         """Give a complete, durable temporary file its final name."""
         target = self.path_of(digest)
-        target.parent.mkdir(exist_ok=True)
+        folder = target.parent
+        folder.mkdir(exist_ok=True)
         temporary.rename(target)
-        self._sync_name(target)
+        self._sync_names(folder)
 
-    def _sync_name(self, path: Path) -> None:
-        self.sync_directory(path.parent)
-        if path.parent not in self._durable_folders:
+    def _sync_names(self, folder: Path) -> None:
+        self.sync_directory(folder)
+        if folder not in self._durable_folders:
             self.sync_directory(self._root)
-            self._durable_folders.add(path.parent)
+            self._durable_folders.add(folder)
 
     def sync_directory(self, folder: Path) -> None:
         """Make renames in the directory survive a power cut."""
