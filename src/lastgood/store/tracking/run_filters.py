@@ -53,6 +53,8 @@ __all__ = [
 ENTRIES = {"metric": latest_metrics, "param": params, "tag": run_tags}
 MISSING: dict[str, str | float] = {"metric": 0.0, "param": "", "tag": ""}
 """What stands in for the value of a run that has none, where values are sorted."""
+_OF_RUN = frozenset({"run_id", "start_ms"})
+"""Columns of a run that stand with what was logged to it, too."""
 _CONTEXT_TAG = "mlflow.data.context"
 RANGES = frozenset({"=", "<", "<=", ">", ">="})
 INDEXED = frozenset({"run_name", "status", "user_id", "start_time", "end_time"})
@@ -134,25 +136,30 @@ def attribute_of(order: Order) -> sa.ColumnElement[Any]:
     return _ATTRIBUTES[name][0]
 
 
-def condition(form: Form) -> sa.ColumnElement[bool]:
-    """That a row of `runs` matches."""
+def condition(form: Form, of: Any = runs) -> sa.ColumnElement[bool]:
+    """That a row of `runs` matches.
+
+    Args:
+        form: What to match.
+        of: Where to take a run's id and start from: what leads a walk can be asked before its run is looked up.
+    """
     if form.target == "attribute":
-        return form.matches(_ATTRIBUTES[form.key][0])
+        column = _ATTRIBUTES[form.key][0]
+        return form.matches(of.c[column.key] if column.key in _OF_RUN else column)
+    of_run = of.c.run_id
     if form.target == "dataset":
-        return _has_dataset(form)
+        return _has_dataset(form, of_run)
     table = ENTRIES[form.target]
-    of_run = table.c.run_id == runs.c.run_id
-    if form.target == "metric":
-        return metric_exists(form.key, form.operator, form.matches, table, of_run)
-    return entry_exists(form.key, form.operator, form.matches, table, of_run)
+    exists = metric_exists if form.target == "metric" else entry_exists
+    return exists(form.key, form.operator, form.matches, table, table.c.run_id == of_run)
 
 
-def _has_dataset(form: Form) -> sa.ColumnElement[bool]:
+def _has_dataset(form: Form, of_run: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     linked: sa.Select[Any] = sa.select(_ONE).join_from(
         run_datasets, datasets, datasets.c.id == run_datasets.c.dataset_id
     )
     matching = form.matches(_DATASET_FIELDS[form.key])
-    return linked.where(run_datasets.c.run_id == runs.c.run_id, matching).exists()
+    return linked.where(run_datasets.c.run_id == of_run, matching).exists()
 
 
 def of_experiments(column: sa.ColumnElement[int], *, several: bool) -> sa.ColumnElement[bool]:
@@ -267,6 +274,6 @@ def _attribute_keys(order: Order, of: Any) -> Sequence[SortKey]:
     column = attribute_of(order)
     if column is runs.c.end_ms:  # a run that goes on has none
         return nullable_keys(column, 0, ascending=order.ascending)
-    if column.key in {"start_ms", "run_id"}:
+    if column.key in _OF_RUN:
         column = of.c[column.key]
     return (SortKey(column, order.ascending),)

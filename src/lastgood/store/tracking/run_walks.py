@@ -295,7 +295,8 @@ def _of_entry(
 ) -> tuple[sa.ColumnElement[bool], ...]:
     # Nothing is asked of the runs that one of their own indexes could answer: the entry's index must lead.
     living = one_of(runs.c.lifecycle, terms.lifecycles)
-    return entry.c.experiment_id == _experiment, living, *map(condition, forms)
+    matching = (condition(form, entry) for form in forms)
+    return entry.c.experiment_id == _experiment, living, *matching
 
 
 def _with_runs(entry: Any) -> sa.FromClause:
