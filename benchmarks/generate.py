@@ -27,7 +27,7 @@ from lastgood.core.tracking import Metric
 from lastgood.engine.fsck import fsck
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.store import log
-from lastgood.store.schema import metadata, runs
+from lastgood.store.schema import HEAD_LENGTH, metadata, runs
 from lastgood.store.tracking.metrics import add_metrics
 from lastgood.store.tracking.points import packed
 from lastgood.store.tracking.runs import run_of
@@ -110,17 +110,19 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
     yield (
         "params",
         f"""{numbers(size.runs)}, keys(k) AS ({series(size.params)})
-        INSERT INTO params (run_id, key, value, experiment_id, start_ms)
-        SELECT run_id, 'p' || k, {values}, experiment_id, start_ms FROM ({run}) CROSS JOIN keys""",
+        INSERT INTO params (run_id, key, value, experiment_id, start_ms, head)
+        SELECT run_id, 'p' || k, {values}, experiment_id, start_ms, substr({values}, 1, {HEAD_LENGTH})
+        FROM ({run}) CROSS JOIN keys""",
     )
+    values = f"""CASE k WHEN 0 THEN printf('%040x', i / 100) WHEN 1 THEN 'run-' || (i * 31 % {size.runs})
+        WHEN 2 THEN '/home/user/train.py' WHEN 3 THEN 'user-' || (i % 50) ELSE 'team-' || (i % 20) END"""
     yield (
         "run_tags",
         f"""{numbers(size.runs)}, keys(k, key) AS (VALUES (0, 'git.commit'), (1, 'mlflow.runName'),
         (2, 'mlflow.source.name'), (3, 'mlflow.user'), (4, 'team'))
-        INSERT INTO run_tags (run_id, key, value, experiment_id, start_ms)
-        SELECT run_id, key, CASE k WHEN 0 THEN printf('%040x', i / 100) WHEN 1 THEN 'run-' || (i * 31 % {size.runs})
-        WHEN 2 THEN '/home/user/train.py' WHEN 3 THEN 'user-' || (i % 50) ELSE 'team-' || (i % 20) END,
-        experiment_id, start_ms FROM ({run}) CROSS JOIN keys""",
+        INSERT INTO run_tags (run_id, key, value, experiment_id, start_ms, head)
+        SELECT run_id, key, {values}, experiment_id, start_ms, substr({values}, 1, {HEAD_LENGTH})
+        FROM ({run}) CROSS JOIN keys""",
     )
     # m0: all different; m1: the same everywhere; m2: ten values; m3: NaN in one of 100 runs.
     value = f"CASE k WHEN 1 THEN 1.0 WHEN 2 THEN i % 10 ELSE {CHANCE.format('i', 'k')} END"

@@ -19,6 +19,7 @@ from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.lists import among, listed
 from lastgood.store.schema import (
+    HEAD_LENGTH,
     datasets,
     latest_metrics,
     params,
@@ -72,7 +73,7 @@ _update_run = Statement(
     )
 )
 _tag_insert = insert(run_tags)
-_PAIR = ("run_id", "key", "value", "experiment_id", "start_ms")
+_PAIR = ("run_id", "key", "value", "experiment_id", "start_ms", "head")
 _RUN_COLUMNS = (
     "run_id",
     "experiment_id",
@@ -87,7 +88,8 @@ _RUN_COLUMNS = (
 _add_run = Statement(runs.insert(), _RUN_COLUMNS)
 _set_tags = Statement(
     _tag_insert.on_conflict_do_update(
-        index_elements=["run_id", "key"], set_={"value": _tag_insert.excluded.value}
+        index_elements=["run_id", "key"],
+        set_={name: _tag_insert.excluded[name] for name in ("value", "head")},
     ),
     _PAIR,
 )
@@ -250,4 +252,5 @@ def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> bool:
 
 
 def _pairs(run: Run, pairs: Mapping[str, str]) -> list[Row]:
-    return [(run.run_id, k, v, run.experiment_id, run.start_ms) for k, v in pairs.items()]
+    of_run = (run.experiment_id, run.start_ms)
+    return [(run.run_id, k, v, *of_run, v[:HEAD_LENGTH]) for k, v in pairs.items()]

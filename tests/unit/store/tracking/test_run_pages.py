@@ -254,6 +254,15 @@ def test_no_page_reads_a_whole_table(database, text, order_by, few):
             assert step != "USE TEMP B-TREE FOR ORDER BY", step
 
 
+@pytest.mark.parametrize("text", ["params.p = 'ab'", "tags.t LIKE 'ab%'", "tags.t LIKE '%b%'"])
+def test_candidates_are_counted_in_the_index_alone(database, text):
+    counted = [
+        step for step in plan_of(database, text, ("metrics.m DESC",), WALK) if "_value" in step
+    ]
+    assert all("COVERING" in step for step in counted), counted
+    assert any("params_by_value" in step or "run_tags_by_value" in step for step in counted)
+
+
 def test_a_page_without_index_reads_all(database):
     """The control of the test above."""
     steps = plan_of(database, "", ("attributes.artifact_uri",), WALK)

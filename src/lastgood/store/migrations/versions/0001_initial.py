@@ -693,8 +693,7 @@ def upgrade() -> None:
         sa.Column(
             "head",
             sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
-            sa.Computed("substr(value, 1, 200)", persisted=True),
-            nullable=True,
+            nullable=False,
         ),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
@@ -882,8 +881,7 @@ def upgrade() -> None:
         sa.Column(
             "head",
             sa.String(length=200).with_variant(sa.Text(collation="C"), "postgresql"),
-            sa.Computed("substr(value, 1, 200)", persisted=True),
-            nullable=True,
+            nullable=False,
         ),
         sa.PrimaryKeyConstraint("run_id", "key"),
         sqlite_with_rowid=False,
