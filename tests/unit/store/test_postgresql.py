@@ -264,6 +264,39 @@ def test_a_unit_that_passes_over_an_error_of_the_database_is_not_acknowledged(ta
     assert table.now() == [1, 2]
 
 
+def cutting(table, postgresql, runs, *, then):
+    """A unit whose connection is cut when it runs for the first time."""
+
+    def unit(tx):
+        pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        runs.append(pid)
+        table.add(1)(tx)
+        if len(runs) == 1:
+            postgresql.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+        return then(tx)
+
+    return unit
+
+
+def test_a_connection_lost_before_the_commit_was_sent_costs_a_second_run(table, postgresql):
+    runs = []
+    unit = cutting(table, postgresql, runs, then=table.rows.all)
+    assert table.database.write(unit).result(WAIT_S) == [(1,)]
+    assert len(set(runs)) == len(runs) == 2
+    assert table.now() == [1]
+
+
+def test_a_connection_lost_at_the_commit_is_told_and_nothing_is_repeated(table, postgresql):
+    runs = []
+    unit = cutting(table, postgresql, runs, then=lambda _: None)
+    with pytest.raises(StoreUnavailable, match="lost") as lost:
+        table.database.write(unit).result(WAIT_S)
+    assert "look before you repeat" in lost.value.hint
+    assert len(runs) == 1
+    assert table.database.write(table.add(2)).result(WAIT_S) == 2
+    assert table.now() == [2]
+
+
 def test_what_is_kept_back_is_seen_by_whatever_asks_next(table):
     seen = []
 
