@@ -1,6 +1,7 @@
 """Merging what runs logged into what searches look through."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from lastgood.engine.kernel import Kernel
 from lastgood.store.database import Connection
@@ -10,8 +11,9 @@ from lastgood.store.tracking.arrivals import runs_waiting
 
 __all__ = ["Folding"]
 
-# In one write; others wait for it meanwhile. Of one run some 50,000 points wait at most, of most runs a few.
-RUNS_PER_WRITE = 20
+# What one write merges, if it is not all of one run: others wait for it, some 30 ms then.
+WEIGHT_PER_WRITE = 20_000
+RUNS_PER_WRITE = 200
 
 
 class Folding:
@@ -28,18 +30,27 @@ class Folding:
         """Merge all that waits; of how many runs something waited."""
         return self._fold(self._database.peek(runs_waiting))
 
-    def _fold(self, run_ids: Sequence[str]) -> int:
-        for some in _slices(run_ids):
-            self._database.write(lambda tx, some=some: _fold(tx, some)).result()  # type: ignore[misc]
-        return len(run_ids)
+    def _fold(self, waiting: Sequence[tuple[str, int]]) -> int:
+        for run_ids in _slices(waiting):
+            self._database.write(partial(_fold, run_ids)).result()
+        return len(waiting)
 
 
-def _fold(tx: Connection, run_ids: Sequence[str]) -> None:
+def _fold(run_ids: Sequence[str], tx: Connection) -> None:
     for run_id in run_ids:
         if (run := run_store.run_of(tx, run_id)) is not None:
             metric_store.fold(tx, run)
 
 
-def _slices(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(run_ids), RUNS_PER_WRITE):
-        yield run_ids[start : start + RUNS_PER_WRITE]
+def _slices(waiting: Sequence[tuple[str, int]]) -> Iterator[Sequence[str]]:
+    """Runs that are merged together."""
+    some: list[str] = []
+    total = 0
+    for run_id, weight in waiting:
+        some.append(run_id)
+        total += weight
+        if total >= WEIGHT_PER_WRITE or len(some) == RUNS_PER_WRITE:
+            yield some
+            some, total = [], 0
+    if some:
+        yield some

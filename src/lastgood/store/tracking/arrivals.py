@@ -59,7 +59,7 @@ bodies_of_runs = Statement(
 )
 """What waits of the runs in the list `run_ids`: run and body, for `opened`."""
 _remove = Statement(metric_arrivals.delete().where(_a.run_id == _run_id))
-_waiting = sa.select(_a.run_id).distinct()
+_waiting = sa.select(_a.run_id, sa.func.max(_a.id)).group_by(_a.run_id)
 _waiting_runs = Statement(_waiting)
 _waiting_of = Statement(_waiting.where(among(_a.experiment_id, sa.bindparam("ids"))))
 _decoder = msgspec.msgpack.Decoder(list[Arrived])
@@ -119,10 +119,12 @@ def remove_arrivals(tx: Connection, run_id: str) -> None:
     _remove.run(tx, {"run_id": run_id})
 
 
-def runs_waiting(connection: Connection, experiment_ids: Sequence[int] | None = None) -> list[str]:
-    """The runs of which something waits; of some experiments only, if any are given."""
+def runs_waiting(
+    connection: Connection, experiment_ids: Sequence[int] | None = None
+) -> list[tuple[str, int]]:
+    """The runs of which something waits, and its weight; of some experiments only, if any are given."""
     if experiment_ids is None:
         rows = _waiting_runs.all(connection)
     else:
         rows = _waiting_of.all(connection, {"ids": listed(connection, experiment_ids)})
-    return [row[0] for row in rows]
+    return [(run_id, weight) for run_id, weight in rows]

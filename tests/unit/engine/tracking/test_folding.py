@@ -6,7 +6,8 @@ import time
 import pytest
 
 from lastgood.api import upkeep
-from lastgood.engine.tracking.folding import RUNS_PER_WRITE, Folding
+from lastgood.engine.tracking import folding
+from lastgood.engine.tracking.folding import Folding
 from lastgood.store.tracking.arrivals import runs_waiting
 
 PATIENCE_S = 30.0
@@ -15,7 +16,7 @@ PATIENCE_S = 30.0
 @pytest.fixture
 def waiting(desk):
     database = desk.engine.kernel.database
-    return lambda: set(database.peek(runs_waiting))
+    return lambda: {run_id for run_id, _ in database.peek(runs_waiting)}
 
 
 def test_a_search_by_a_metric_sees_what_was_acknowledged(desk):
@@ -44,8 +45,10 @@ def test_a_search_merges_what_it_needs_and_no_more(desk, waiting):
     assert waiting() == {there}
 
 
-def test_many_runs_are_merged_in_several_writes(desk, waiting):
-    runs = {desk.run(metrics=[("m", float(i), 1)]) for i in range(RUNS_PER_WRITE * 2 + 1)}
+@pytest.mark.parametrize("limit", ["RUNS_PER_WRITE", "WEIGHT_PER_WRITE"])
+def test_many_runs_are_merged_in_several_writes(desk, waiting, monkeypatch, limit):
+    monkeypatch.setattr(folding, limit, 3)
+    runs = {desk.run(metrics=[("m", float(i), 1)]) for i in range(7)}
     assert waiting() == runs
     assert desk.tracking.folding.of_all() == len(runs)
     assert waiting() == set()

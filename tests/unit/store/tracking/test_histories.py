@@ -38,7 +38,7 @@ def fold(database, run):
 
 
 def waiting(database, *experiments):
-    return database.read(lambda c: runs_waiting(c, experiments or None))
+    return [run_id for run_id, _ in database.read(lambda c: runs_waiting(c, experiments or None))]
 
 
 def read(database, run, key="m", *, limit=10**6, after=None):
