@@ -11,20 +11,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.tracking import FoundRun, Metric, Run
+from lastgood.core.tracking import FoundRun, Run
 from lastgood.store.database import Connection
 from lastgood.store.dialects import json_pairs
-from lastgood.store.lists import among, each, listed
-from lastgood.store.schema import latest_metrics, params, run_datasets, run_models, run_tags
+from lastgood.store.lists import each, listed
+from lastgood.store.schema import params, run_datasets, run_models, run_tags
 from lastgood.store.statement import Statement, ask_all
-from lastgood.store.tracking.runs import add_links
+from lastgood.store.tracking.arrivals import bodies_of_runs
+from lastgood.store.tracking.runs import add_links, metrics_from, metrics_of_many
 
 __all__ = ["found_runs"]
 
-_NAN = float("nan")
 _ids: sa.BindParameter[Any] = sa.bindparam("run_ids")
 _run = each(_ids).table_valued("value", name="found").c.value
-_m = latest_metrics.c
 
 
 def _pairs(table: sa.Table) -> sa.ColumnElement[str]:
@@ -45,25 +44,22 @@ _texts_of_many = Statement(
         sa.type_coerce(sa.or_(_has(run_datasets), _has(run_models)), sa.Integer),
     )
 )
-_metrics_of_many = Statement(
-    sa.select(
-        _m.run_id, _m.key, _m.value, _m.at_ms, _m.step, sa.type_coerce(_m.is_nan, sa.Integer)
-    ).where(among(_m.run_id, _ids))
-)
 
 
 def found_runs(connection: Connection, runs: Sequence[Run]) -> list[FoundRun]:
     """The runs with what was logged to them; the number of statements does not depend on how many."""
     bound = {"run_ids": listed(connection, [run.run_id for run in runs])}
-    its_texts, its_metrics = ask_all(
-        connection, [(_texts_of_many, bound), (_metrics_of_many, bound)]
-    )
-    texts = {row[0]: row for row in its_texts}
-    found = [FoundRun(run, *texts[run.run_id][1:3]) for run in runs]
-    known = {one.run.run_id: one for one in found}
-    for run_id, key, value, at_ms, step, is_nan in its_metrics:
-        known[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
-    linked = [one for one in found if texts[one.run.run_id][3]]
+    asked = [(one, bound) for one in (_texts_of_many, metrics_of_many, bodies_of_runs)]
+    its_texts, its_metrics, waiting = ask_all(connection, asked)
+    metrics = metrics_from(its_metrics, waiting)
+    texts = {run_id: rest for run_id, *rest in its_texts}
+    found, linked = [], {}
+    for run in runs:
+        its_params, its_tags, is_linked = texts[run.run_id]
+        one = FoundRun(run, its_params, its_tags, metrics.get(run.run_id, []))
+        found.append(one)
+        if is_linked:
+            linked[run.run_id] = one
     if linked:
-        add_links(connection, {one.run.run_id: one for one in linked})
+        add_links(connection, linked)
     return found

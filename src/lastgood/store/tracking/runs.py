@@ -1,5 +1,6 @@
 """Runs, their parameters and tags, and everything that is shown with a run."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ __all__ = [
     "add_params",
     "add_run",
     "facts_of",
+    "metrics_from",
+    "metrics_of_many",
     "params_of",
     "remove_tag",
     "run_of",
@@ -110,7 +113,7 @@ _m, _d, _r, _o = latest_metrics.c, datasets.c, run_datasets.c, run_models.c
 _params_of_many = Statement(
     sa.select(params.c.run_id, params.c.key, params.c.value).where(among(params.c.run_id, _runs))
 )
-_metrics_of_many = Statement(
+metrics_of_many = Statement(
     # The flag as the driver gives it: making a bool of it costs as much as reading the row.
     sa.select(
         _m.run_id, _m.key, _m.value, _m.at_ms, _m.step, sa.type_coerce(_m.is_nan, sa.Integer)
@@ -133,7 +136,7 @@ _models_of_many = Statement(
 
 _FACTS = (
     _params_of_many,
-    _metrics_of_many,
+    metrics_of_many,
     bodies_of_runs,
     _tags_of_many,
     _datasets_of_many,
@@ -170,13 +173,21 @@ def _facts(run_ids: Sequence[str], answers: Sequence[list[Row]]) -> dict[str, Ru
     its_params, its_metrics, waiting, its_tags, its_datasets, its_models = answers
     for run_id, key, value in its_params:
         found[run_id].params[key] = value
-    for run_id, key, value, at_ms, step, is_nan in its_metrics:
-        found[run_id].metrics.append(Metric(key, _NAN if is_nan else value, at_ms, step))
-    for run_id, arrived in opened(waiting):
-        found[run_id].metrics = newest(found[run_id].metrics, arrived)
+    for run_id, latest in metrics_from(its_metrics, waiting).items():
+        found[run_id].metrics = latest
     for run_id, key, value in its_tags:
         found[run_id].tags[key] = value
     _add_links(found, its_datasets, its_models)
+    return found
+
+
+def metrics_from(its_metrics: Sequence[Row], waiting: Sequence[Row]) -> dict[str, list[Metric]]:
+    """The latest point of each metric by run, from the rows of `metrics_of_many` and `bodies_of_runs`."""
+    found: defaultdict[str, list[Metric]] = defaultdict(list)
+    for run_id, key, value, at_ms, step, is_nan in its_metrics:
+        found[run_id].append(Metric(key, _NAN if is_nan else value, at_ms, step))
+    for run_id, arrived in opened(waiting):
+        found[run_id] = newest(found[run_id], arrived)
     return found
 
 
