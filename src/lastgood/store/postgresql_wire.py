@@ -235,9 +235,9 @@ class Wire(psycopg.Connection[TupleRow]):
             if awaited is _Awaited.RESULT:
                 results.append(result)
             elif result.status != pq.ExecStatus.COMMAND_OK:
-                del self._ready[awaited]
+                self._ready.pop(awaited, None)
             if failure is None and result.status == pq.ExecStatus.FATAL_ERROR:
-                failure = error_from_result(result, encoding="utf-8")
+                failure = _failure(result)
         if failure is not None:
             raise failure
         return results
@@ -262,6 +262,12 @@ class Wire(psycopg.Connection[TupleRow]):
 def wire_of(connection: Connection) -> Wire:
     """The connection below SQLAlchemy's."""
     return cast("Wire", connection.connection.driver_connection)
+
+
+def _failure(result: pq.abc.PGresult) -> psycopg.Error:
+    error = error_from_result(result, encoding="utf-8")
+    # What has no code was said by the library, not by PostgreSQL: the connection is gone.
+    return error if error.diag.sqlstate else psycopg.OperationalError(str(error))
 
 
 def _numbered(sql: str) -> str:
