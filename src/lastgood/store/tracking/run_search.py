@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from lastgood.core.tracking import FoundRun, Run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
-from lastgood.store.lists import listed
+from lastgood.store.lists import among, listed
 from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
@@ -25,6 +25,7 @@ from lastgood.store.tracking.forms import Form
 from lastgood.store.tracking.found_runs import found_runs
 from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
 from lastgood.store.tracking.run_filters import (
+    RANGES,
     candidates,
     condition,
     forms_of,
@@ -95,11 +96,12 @@ def _rows(
 ) -> tuple[Sequence[Row], list[Scalar]]:
     limit, terms = shown_max + 1, asked.terms
     walk = _walk(terms)
-    selective = _selective(connection, asked, few) if walk and walk.checked else None
+    selective, ids = _selective(connection, asked, few) if walk and walk.checked else (None, ())
     if walk is None or selective is not None:
         statement = _sorted(terms, selective, several=asked.several, started=bool(asked.after))
-        after = {f"after_{i}": value for i, value in enumerate(asked.after)}
-        rows = statement.all(connection, asked.bound(connection, rows_max=limit, **after))
+        more = {f"after_{i}": value for i, value in enumerate(asked.after)}
+        more |= {"rows_max": limit, "few_ids": listed(connection, ids)}
+        rows = statement.all(connection, asked.bound(connection, **more))
     else:
         rows = _walked(connection, walk, asked, limit)
     if len(rows) < limit:
@@ -128,51 +130,64 @@ def _keys(terms: Terms) -> Sequence[SortKey]:
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def _sorted(terms: Terms, selective: Form | None, *, several: bool, started: bool) -> Statement:
-    """All runs that match, sorted; if a filter leaves few of them, found from its index."""
+    """All runs that match, sorted; if a filter leaves few of them, found from its index or from `few_ids`."""
     keys, source = sort_keys(terms.orders)
     of: sa.ColumnElement[int] = runs.c.experiment_id
     living: sa.ColumnElement[str] = runs.c.lifecycle
-    conditions = [condition(form) for form in terms.forms]
+    conditions = {form: condition(form) for form in terms.forms}
+    few: list[sa.ColumnElement[bool]] = []
     if selective is not None:
         # Wrapped, so that no database takes the runs from an index of theirs and looks for the few among them.
         of, living = sa.func.coalesce(of, 0), sa.func.coalesce(living, "")
-        if (ids := candidates(selective, terms.lifecycles, several=several)) is not None:
-            conditions.append(runs.c.run_id.in_(ids))
+        ids = candidates(selective, terms.lifecycles, several=several)
+        if is_scan(selective):
+            few.append(among(runs.c.run_id, sa.bindparam("few_ids")))
+        elif ids is not None:
+            few.append(runs.c.run_id.in_(ids))
+            if selective.operator in RANGES:  # the index knows no more than those that match
+                del conditions[selective]
     if started:
         after = [sa.bindparam(f"after_{i}", type_=k.expression.type) for i, k in enumerate(keys)]
-        conditions.append(behind(keys, after))
+        few.append(behind(keys, after))
     query = sa.select(*RUN_COLUMNS, *(key.expression for key in keys)).select_from(source)
-    query = query.where(
-        of_experiments(of, several=several), one_of(living, terms.lifecycles), *conditions
-    )
+    of_part = of_experiments(of, several=several), one_of(living, terms.lifecycles)
+    query = query.where(*of_part, *conditions.values(), *few)
     limit = sa.bindparam("rows_max", type_=sa.Integer)
     return Statement(query.order_by(*ordering(keys)).limit(limit))
 
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
-def _count(form: Form, lifecycles: tuple[str, ...], *, several: bool) -> Statement | None:
-    """How many runs match, counted no further than a limit; None if no index tells."""
+def _some(form: Form, lifecycles: tuple[str, ...], *, several: bool) -> Statement | None:
+    """How many runs match, or which if to find that out is a scan; no more than `most`. None if no index tells."""
     ids = candidates(form, lifecycles, several=several)
     if ids is None:
         return None
-    some = ids.limit(sa.bindparam("most", type_=sa.Integer)).subquery("some")
-    return Statement(sa.select(sa.func.count()).select_from(some))
+    ids = ids.limit(sa.bindparam("most", type_=sa.Integer))
+    if is_scan(form):
+        return Statement(ids)
+    return Statement(sa.select(sa.func.count()).select_from(ids.subquery("some")))
 
 
-def _selective(connection: Connection, asked: _Asked, few: int) -> Form | None:
-    """A filter that leaves few runs, so that it is better to begin with these."""
+def _selective(
+    connection: Connection, asked: _Asked, few: int
+) -> tuple[Form | None, Sequence[str]]:
+    """A filter that leaves few runs, so that it is better to begin with these; and which, if it took a scan."""
     for form in sorted(asked.terms.forms, key=is_scan):
         if (form.target, form.key) == ("attribute", "run_id"):
             if form.operator in _EXACT_IDS:
-                return form
+                return form, ()
+            continue
+        statement = _some(form, asked.terms.lifecycles, several=asked.several)
+        if statement is None:
             continue
         most = min(few, FEW_SCANNED) if is_scan(form) else few
-        count = _count(form, asked.terms.lifecycles, several=asked.several)
-        if count is None:
-            continue
-        if count.scalar(connection, asked.bound(connection, most=most + 1)) <= most:
-            return form
-    return None
+        rows = statement.all(connection, asked.bound(connection, most=most + 1))
+        if is_scan(form):
+            if len(rows) <= most:
+                return form, [run_id for (run_id,) in rows]
+        elif rows[0][0] <= most:
+            return form, ()
+    return None, ()
 
 
 def _walked(connection: Connection, walk: Walk, asked: _Asked, limit: int) -> list[Row]:
