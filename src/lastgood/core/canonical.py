@@ -27,7 +27,12 @@ def _is_plain(value: Any) -> bool:
     if kind is int:
         return bool(-_INTEGER_MAX <= value <= _INTEGER_MAX)
     if kind is dict:
-        return all(type(k) is str and k.isascii() and _is_plain(v) for k, v in value.items())
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) is not str and not _is_plain(item):  # most are texts
+                return False
+        return True
     return kind in {list, tuple} and all(map(_is_plain, value))
 
 

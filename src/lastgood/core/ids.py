@@ -53,12 +53,17 @@ _MLFLOW_VERSION_ALIAS = re.compile(r"[vV]\d+\Z")
 
 def printable(text: str, *, length_max: int = 80) -> str:
     """The text as it may stand in a message: control characters escaped, cut to `length_max`."""
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    safe = text
+    if not text.isprintable():
+        safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return safe if len(safe) <= length_max else safe[: length_max - 1] + "…"
 
 
 def _has_control(text: str) -> bool:
-    return any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in text)
+    # None of these is printable, and most names are.
+    return not text.isprintable() and any(
+        unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in text
+    )
 
 
 def parse_model_name(text: str) -> ModelName:

@@ -92,6 +92,11 @@ class Policy:
         """The rules for that model in that environment; None if the policy does not name it."""
         return self.models.get(model, {}).get(environment) or self.environments.get(environment)
 
+    def protects(self, model: ModelName, environment: RefName) -> bool:
+        """Whether what is live there, of that model, may not be deleted."""
+        rules = self.of(model, environment)
+        return rules is not None and rules.protected
+
     def before(self, environment: RefName) -> RefName | None:
         """The environment that comes before in the order."""
         return next((a for a, b in pairwise(self.environments) if b == environment), None)

@@ -10,9 +10,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from lastgood.core.changes import VersionRegistered
 from lastgood.core.commands import Caller
 from lastgood.core.filter_parser import parse_filter, parse_order
 from lastgood.core.ids import (
+    ModelName,
     RefName,
     VersionNumber,
     hex_of,
@@ -23,12 +25,12 @@ from lastgood.core.ids import (
 )
 from lastgood.core.operations import Actor
 from lastgood.core.references import DEFAULT_ENVIRONMENT
-from lastgood.core.stages import Stage
+from lastgood.core.stages import Stage, ref_of_stage
 from lastgood.engine import catalogue_acts as acts
 from lastgood.engine.artifacts import Artifacts
+from lastgood.engine.catalogue_acts import Unchecked
 from lastgood.engine.kernel import Decision, Kernel, Recorded
 from lastgood.engine.preflight import read_manifest, verify_files
-from lastgood.engine.protection import protected_refs
 from lastgood.engine.register import check_description, check_tags
 from lastgood.engine.register_source import (
     NewVersion,
@@ -49,7 +51,7 @@ from lastgood.store.catalogue import (
     model_entries,
     search_models,
     search_versions,
-    version_entries,
+    version_entry,
 )
 from lastgood.store.database import Connection
 
@@ -60,6 +62,7 @@ __all__ = [
     "ModelEntry",
     "NewVersion",
     "PreparedVersion",
+    "Unchecked",
     "VersionEntry",
 ]
 
@@ -161,12 +164,8 @@ class Catalogue:
 
     def version(self, name: str, number: VersionNumber) -> VersionEntry:
         """One version. Raises NotFound."""
-
-        def query(connection: Connection) -> VersionEntry:
-            found = numbered(connection, parse_model_name(name), number)
-            return version_entries(connection, [(found.model.name, found.version)])[0]
-
-        return self._database.read(query)
+        parsed = parse_model_name(name)
+        return self._database.read(lambda c: _entry(c, parsed, number))
 
     def version_by_alias(self, name: str, alias: str) -> VersionEntry:
         """The version that the alias names; ``latest`` is the one with the highest number.
@@ -185,7 +184,7 @@ class Catalogue:
             version = rows.version_latest(connection, model.id) if latest else None
             if version is None:
                 raise InvalidInput(f"Registered model alias {printable(alias)} not found.")
-            return version_entries(connection, [(model.name, version)])[0]
+            return version_entry(connection, model.name, version)
 
         return self._database.read(query)
 
@@ -209,26 +208,39 @@ class Catalogue:
         """Freeze what the source means and make the manifest durable; nothing is registered yet.
 
         Raises:
-            NotFound: the model or the source does not exist. InvalidInput: the source is not allowed.
+            NotFound: the source does not exist; or the model, if anything is looked up.
+            InvalidInput: the source is not allowed.
             IntegrityFailure: a file that has to be read is damaged.
         """
         _check_tags(new.tags)
         return prepare_version(self._kernel, self._artifacts, new, program=program)
 
-    def register_version(self, prepared: PreparedVersion, *, caller: Caller) -> Future[Recorded]:
+    def register_version(
+        self, prepared: PreparedVersion, *, caller: Caller
+    ) -> Future[VersionEntry]:
         """Give the prepared version the next number. Raises NotFound if the model was deleted meanwhile."""
-        acting = caller
-        if not caller.actor.name:
-            acting = replace(caller, actor=Actor(name=prepared.user or DEFAULT_ACTOR))
-        return self._act(acting, lambda tx: decide_version(tx, prepared, user=acting.actor.name))
+        acting = _named(caller, prepared.user)
+
+        def look(tx: Connection, recorded: Recorded) -> VersionEntry:
+            changes = recorded.operation.changes if recorded.operation else ()
+            made = next(c for c in changes if isinstance(c, VersionRegistered))
+            return _entry(tx, made.model, made.version)
+
+        return self._kernel.act_and_look(
+            acting, lambda tx: decide_version(tx, prepared, user=acting.actor.name), look
+        )
 
     def describe_version(
         self, name: str, number: VersionNumber, text: str, *, caller: Caller
-    ) -> Future[Recorded]:
+    ) -> Future[VersionEntry]:
         """Set a version's description. Raises NotFound, TooLarge."""
         parsed = parse_model_name(name)
         check_description(text)
-        return self._act(caller, lambda tx: acts.describe_version(tx, parsed, number, text))
+        return self._kernel.act_and_look(
+            _named(caller),
+            lambda tx: acts.describe_version(tx, parsed, number, text),
+            lambda tx, _: _entry(tx, parsed, number),
+        )
 
     def tag_version(
         self, name: str, number: VersionNumber, key: str, value: str | None, *, caller: Caller
@@ -251,17 +263,6 @@ class Catalogue:
 
     # --- stages and aliases -----------------------------------------------------------------------
 
-    def is_guarded(self, name: str, ref: RefName | None) -> bool:
-        """Whether moving that ref puts a version before users, so that its bytes are checked first."""
-        if ref is None or ref == DEFAULT_ENVIRONMENT:
-            return ref is not None
-
-        def query(connection: Connection) -> bool:
-            model = rows.model_named(connection, name)
-            return model is not None and ref in protected_refs(connection, model)
-
-        return self._database.read(query)
-
     def check_bytes(self, name: str, number: VersionNumber) -> None:
         """Read and hash every file of a version; an external one has none here.
 
@@ -281,28 +282,46 @@ class Catalogue:
         to: Stage,
         archive_existing: bool,
         caller: Caller,
-    ) -> Future[Recorded]:
-        """Move a version to a stage; the ref of the stage follows. Raises NotFound, Held, Blocked, InvalidInput."""
+        checked: bool = True,
+    ) -> Future[VersionEntry]:
+        """Move a version to a stage; the ref of the stage follows. Raises NotFound, Held, Blocked, InvalidInput.
+
+        Raises:
+            Unchecked: not `checked`, and that ref is one that puts versions before users.
+        """
         parsed = parse_model_name(name)
-        return self._act(
-            caller,
+        _refuse_unchecked(ref_of_stage(to), checked=checked)
+        return self._kernel.act_and_look(
+            _named(caller),
             lambda tx: acts.transition_stage(
                 tx,
                 parsed,
                 number,
                 to=to,
                 archive_existing=archive_existing,
+                checked=checked,
                 now=self._kernel.clock(),
             ),
+            lambda tx, _: _entry(tx, parsed, number),
         )
 
     def set_alias(
-        self, name: str, alias: str, number: VersionNumber, *, caller: Caller
+        self,
+        name: str,
+        alias: str,
+        number: VersionNumber,
+        *,
+        caller: Caller,
+        checked: bool = True,
     ) -> Future[Recorded]:
-        """Point an alias at a version. Raises InvalidName, NotFound, Held, Blocked."""
+        """Point an alias at a version. Raises InvalidName, NotFound, Held, Blocked; Unchecked as `transition`."""
         model, ref = parse_model_name(name), parse_ref_name(alias)
+        _refuse_unchecked(ref, checked=checked)
         return self._act(
-            caller, lambda tx: acts.set_alias(tx, model, ref, number, now=self._kernel.clock())
+            caller,
+            lambda tx: acts.set_alias(
+                tx, model, ref, number, checked=checked, now=self._kernel.clock()
+            ),
         )
 
     def delete_alias(self, name: str, alias: str, *, caller: Caller) -> Future[Recorded]:
@@ -311,9 +330,24 @@ class Catalogue:
         return self._act(caller, lambda tx: acts.delete_alias(tx, model, ref))
 
     def _act(self, caller: Caller, decide: Callable[[Connection], Decision]) -> Future[Recorded]:
-        if not caller.actor.name:
-            caller = replace(caller, actor=Actor(name=DEFAULT_ACTOR))
-        return self._kernel.act(caller, decide)
+        return self._kernel.act(_named(caller), decide)
+
+
+def _refuse_unchecked(ref: RefName | None, *, checked: bool) -> None:
+    if ref == DEFAULT_ENVIRONMENT and not checked:  # there is no need to look
+        raise Unchecked
+
+
+def _named(caller: Caller, known: str = "") -> Caller:
+    """The caller with a name: their own, or else the one that is known, or what all are called."""
+    if caller.actor.name:
+        return caller
+    return replace(caller, actor=Actor(name=known or DEFAULT_ACTOR))
+
+
+def _entry(connection: Connection, name: ModelName, number: VersionNumber) -> VersionEntry:
+    found = numbered(connection, name, number)
+    return version_entry(connection, found.model.name, found.version)
 
 
 def _alias_sought(alias: str) -> RefName:

@@ -21,15 +21,18 @@ from lastgood.core.operations import OperationKind
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
 from lastgood.engine.evidence import find_last_good
 from lastgood.engine.kernel import Decision
+from lastgood.engine.policies import policy_in_force
 from lastgood.engine.promote import describe, hold_facts, mark_facts
 from lastgood.engine.protection import protected_refs, why_protected, why_retained
-from lastgood.engine.resolve import model_of, numbered
+from lastgood.engine.resolve import Found, model_of, numbered
 from lastgood.engine.settings import Settings
 from lastgood.errors import AlreadyExists, Protected
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
+from lastgood.store.restraints import surroundings
 
 __all__ = [
+    "Unchecked",
     "create_model",
     "delete_alias",
     "delete_model",
@@ -42,6 +45,11 @@ __all__ = [
     "tag_version",
     "transition_stage",
 ]
+
+
+class Unchecked(Exception):
+    """The version's bytes have to be checked before this act; to be done outside of a transaction."""
+
 
 VALUE_SHOWN_MAX = 60  # characters of a tag or description that a summary repeats
 
@@ -68,6 +76,7 @@ def rename_model(tx: Connection, name: ModelName, *, to: ModelName) -> Decision:
     return Decision(
         kind="rename_model",
         model=name,
+        model_id=model.id,
         changes=(ModelRenamed(model=name, after=to),),
         summary=f"{name} -> {to}",
     )
@@ -84,6 +93,7 @@ def delete_model(tx: Connection, name: ModelName, settings: Settings, *, now: In
     return Decision(
         kind="delete_model",
         model=name,
+        model_id=model.id,
         changes=(ModelDeleted(model=name),),
         summary=f"{name} deleted with {rows.count_versions(tx, model.id)} versions",
     )
@@ -97,6 +107,7 @@ def describe_model(tx: Connection, name: ModelName, text: str) -> Decision:
     return Decision(
         kind="update_model",
         model=name,
+        model_id=model.id,
         changes=(DescriptionSet(model=name, before=model.description, after=text),),
         summary=f"description: {_shown(model.description)} -> {_shown(text)}",
     )
@@ -111,6 +122,7 @@ def tag_model(tx: Connection, name: ModelName, key: str, value: str | None) -> D
     return Decision(
         kind="update_model",
         model=name,
+        model_id=model.id,
         changes=(TagSet(model=name, key=key, before=before, after=value),),
         summary=f"tag {printable(key)}: {_shown(before)} -> {_shown(value)}",
     )
@@ -118,7 +130,8 @@ def tag_model(tx: Connection, name: ModelName, key: str, value: str | None) -> D
 
 def describe_version(tx: Connection, name: ModelName, number: int, text: str) -> Decision:
     """The description of a version. Raises NotFound."""
-    version = numbered(tx, name, number).version
+    found = numbered(tx, name, number)
+    model, version = found.model, found.version
     if version.description == text:
         return _nothing("update_version", name)
     change = DescriptionSet(
@@ -127,6 +140,7 @@ def describe_version(tx: Connection, name: ModelName, number: int, text: str) ->
     return Decision(
         kind="update_version",
         model=name,
+        model_id=model.id,
         changes=(change,),
         summary=f"description of version {number}: {_shown(version.description)} -> {_shown(text)}",
     )
@@ -144,6 +158,7 @@ def tag_version(
     return Decision(
         kind="update_version",
         model=name,
+        model_id=model.id,
         changes=(TagSet(model=name, version=version.version, key=key, before=before, after=value),),
         summary=f"tag {printable(key)} of version {number}: {_shown(before)} -> {_shown(value)}",
     )
@@ -167,15 +182,22 @@ def delete_version(
     return Decision(
         kind="delete_version",
         model=name,
+        model_id=model.id,
         changes=(*unset, VersionDeleted(model=name, version=version.version)),
         summary="; ".join([f"version {number} deleted", *(describe(c) for c in unset)]),
     )
 
 
 def set_alias(
-    tx: Connection, name: ModelName, alias: RefName, number: int, *, now: Instant
+    tx: Connection,
+    name: ModelName,
+    alias: RefName,
+    number: int,
+    *,
+    checked: bool = True,
+    now: Instant,
 ) -> Decision:
-    """The ref of that name points at the version. Raises NotFound, Held."""
+    """The ref of that name points at the version. Raises NotFound, Held; Unchecked as `transition_stage`."""
     found = numbered(tx, name, number)
     model, version = found.model, found.version
     ref = rows.ref_of(tx, model.id, alias)
@@ -183,11 +205,14 @@ def set_alias(
         return _nothing("set_alias", name)
     before = ref.version if ref else None
     if before != version.version:
-        check_hold(name, version.version, alias, hold_facts(tx, model.id, now=now))
-        check_yanked(name, version.version, alias, mark_facts(tx, model.id))
+        _check_may_go(tx, found, alias, checked=checked, now=now)
     change = RefMoved(model=name, ref=alias, before=before, after=version.version, alias=True)
     return Decision(
-        kind="set_alias", model=name, changes=(change,), summary=f"alias {describe(change)}"
+        kind="set_alias",
+        model=name,
+        model_id=model.id,
+        changes=(change,),
+        summary=f"alias {describe(change)}",
     )
 
 
@@ -213,28 +238,36 @@ def delete_alias(tx: Connection, name: ModelName, alias: RefName) -> Decision:
     return Decision(
         kind="delete_alias",
         model=name,
+        model_id=model.id,
         changes=(change,),
         summary=what if stays else f"{what}: {describe(change)}",
     )
 
 
 def transition_stage(
-    tx: Connection, name: ModelName, number: int, *, to: Stage, archive_existing: bool, now: Instant
+    tx: Connection,
+    name: ModelName,
+    number: int,
+    *,
+    to: Stage,
+    archive_existing: bool,
+    checked: bool = True,
+    now: Instant,
 ) -> Decision:
     """The version carries another stage label, and the ref of that stage follows.
 
     Raises:
         NotFound, Held. InvalidInput: archiving others with a stage that is not active.
+        Unchecked: nobody has `checked` the version's bytes, and the ref is one that puts versions before users.
     """
     found = numbered(tx, name, number)
     model, version = found.model, found.version
-    refs = rows.refs_of(tx, model.id)
+    refs = rows.refs_of_stages(tx, model.id)
     environment = ref_of_stage(to)
     if environment is not None and not any(
         ref.ref == environment and ref.version == version.version for ref in refs
     ):
-        check_hold(name, version.version, environment, hold_facts(tx, model.id, now=now))
-        check_yanked(name, version.version, environment, mark_facts(tx, model.id))
+        _check_may_go(tx, found, environment, checked=checked, now=now)
     labelled = rows.versions_in_stage(tx, model.id, to) if archive_existing else []
     changes = transition(
         name,
@@ -247,9 +280,24 @@ def transition_stage(
     return Decision(
         kind="transition_stage",
         model=name,
+        model_id=model.id,
         changes=changes,
         summary="; ".join(describe(change) for change in changes),
     )
+
+
+def _check_may_go(
+    tx: Connection, found: Found, to: RefName, *, checked: bool, now: Instant
+) -> None:
+    model, version = found.model, found.version.version
+    about = surroundings(tx, model.id, version, to)
+    if about.kept_out:
+        check_hold(model.name, version, to, hold_facts(tx, model.id, now=now))
+        check_yanked(model.name, version, to, mark_facts(tx, model.id))
+    if not checked and (
+        about.followed or (about.ruled and policy_in_force(tx)[0].protects(model.name, to))
+    ):
+        raise Unchecked
 
 
 def _nothing(kind: OperationKind, name: ModelName) -> Decision:

@@ -16,6 +16,8 @@ class Decision:
 
     kind: OperationKind
     model: ModelName
+    model_id: int | None = None
+    """Of that model, which all changes are of; as it was looked up to decide, so that nobody has to look again."""
     changes: tuple[Change, ...]
     summary: str
     reason: str = ""

@@ -6,7 +6,7 @@ from objects never changes; it is kept at hand, so that asking again, then, cost
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ from lastgood.store.approvals import approvals_of
 from lastgood.store.clock import Clock
 from lastgood.store.database import Connection
 from lastgood.store.evidence import evidence_of
-from lastgood.store.restraints import OF_THE_REGISTRY, data_holds_in, pause_of
+from lastgood.store.restraints import OF_THE_REGISTRY, data_holds_in, is_unruled, pause_of
 
 __all__ = [
     "SUMMARY_LENGTH_MAX",
@@ -235,19 +235,13 @@ class Gatekeeper:
         kept = [change for change in found if change.verdicts]
         if not kept:
             return decision
-        return Decision(
-            kind=decision.kind,
-            model=decision.model,
-            changes=(*decision.changes, *kept),
-            summary=decision.summary,
-            reason=decision.reason,
-            restores=decision.restores,
-            expect=decision.expect,
-        )
+        return replace(decision, changes=(*decision.changes, *kept))
 
     def _of_move(
         self, tx: Connection, move: RefMoved, decision: Decision, caller: Caller
     ) -> Judgement | None:
+        if decision.model_id is not None and is_unruled(tx, decision.model_id, move.ref):
+            return None
         model, actor = model_of(tx, move.model), caller.actor.name
         mlflow = caller.origin.door == "mlflow"
         if decision.kind in RETURNS or move.after is None:

@@ -7,6 +7,7 @@ transaction, so that nothing can happen between the look and the act, and append
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lastgood.cas.port import ObjectStore
 from lastgood.core.commands import REASON_LENGTH_MAX, Caller
@@ -16,7 +17,7 @@ from lastgood.engine.bell import Bell
 from lastgood.engine.decision import Decision
 from lastgood.engine.gatekeeper import Gatekeeper, blocked_by
 from lastgood.engine.settings import Settings
-from lastgood.errors import Conflict, TooLarge
+from lastgood.errors import Blocked, Conflict, TooLarge
 from lastgood.store import log
 from lastgood.store.clock import Clock
 from lastgood.store.database import Connection, Database
@@ -24,6 +25,7 @@ from lastgood.store.head import Head
 
 __all__ = ["Decision", "Kernel", "Recorded", "check_repeated"]
 
+T = TypeVar("T")
 ACTOR_NAME_LENGTH_MAX = 256
 GATED = frozenset({"promote", "rollback", "restore", "revert", "undo", "redo"})
 
@@ -59,48 +61,58 @@ class Kernel:
             Conflict: a stream moved on, or the idempotency key belongs to another act.
             Whatever `decide` raises; then nothing is recorded.
         """
+        return self.act_and_look(caller, decide, lambda _, recorded: recorded)
+
+    def act_and_look(
+        self,
+        caller: Caller,
+        decide: Callable[[Connection], Decision],
+        look: Callable[[Connection, Recorded], T],
+    ) -> "Future[T]":
+        """As `act`, and tell what `look` finds in the same transaction: the state as the act leaves it."""
         check_caller(caller)
 
-        def unit(tx: Connection) -> Recorded:
-            if caller.idempotency_key and (
-                known := log.by_idempotency_key(tx, caller.idempotency_key)
-            ):
-                return Recorded(operation=known, repeated=True)
-            decision = self.gates.gated(tx, decide(tx), caller)
-            if not decision.changes:
-                return Recorded(operation=None)
-            return Recorded(
-                operation=log.append(
-                    tx, _act(decision, caller), now=self.clock(), expect=decision.expect
-                )
-            )
+        def unit(tx: Connection) -> tuple[Operation | None, T | Blocked]:
+            recorded = self._record(tx, caller, decide)
+            operation = recorded.operation
+            if operation is not None and operation.kind == "refuse":
+                return operation, blocked_by(operation)
+            return operation, look(tx, recorded)
 
-        future = self.database.write(unit)
-        future.add_done_callback(self._ring)
-        return _raising(future)
+        told: Future[T] = Future()
+        told.set_running_or_notify_cancel()
 
-    def _ring(self, future: "Future[Recorded]") -> None:
-        if future.exception() is None and (operation := future.result().operation) is not None:
-            self.bell.ring(operation.seq)
+        def tell(done: "Future[tuple[Operation | None, T | Blocked]]") -> None:
+            if (error := done.exception()) is not None:
+                told.set_exception(error)
+                return
+            operation, found = done.result()
+            if operation is not None:
+                self.bell.ring(operation.seq)
+            if isinstance(found, Blocked):  # it is recorded, and must not pass for the act
+                told.set_exception(found)
+            else:
+                told.set_result(found)
 
+        self.database.write(unit).add_done_callback(tell)
+        return told
 
-def _raising(future: "Future[Recorded]") -> "Future[Recorded]":
-    """The same future, but a recorded refusal is raised: it must not pass for the act."""
-    told: Future[Recorded] = Future()
-    told.set_running_or_notify_cancel()
-
-    def tell(done: "Future[Recorded]") -> None:
-        if (error := done.exception()) is not None:
-            told.set_exception(error)
-            return
-        recorded = done.result()
-        if recorded.operation is not None and recorded.operation.kind == "refuse":
-            told.set_exception(blocked_by(recorded.operation))
-        else:
-            told.set_result(recorded)
-
-    future.add_done_callback(tell)
-    return told
+    def _record(
+        self, tx: Connection, caller: Caller, decide: Callable[[Connection], Decision]
+    ) -> Recorded:
+        if caller.idempotency_key and (known := log.by_idempotency_key(tx, caller.idempotency_key)):
+            return Recorded(operation=known, repeated=True)
+        decision = self.gates.gated(tx, decide(tx), caller)
+        if not decision.changes:
+            return Recorded(operation=None)
+        operation = log.append(
+            tx,
+            _act(decision, caller),
+            now=self.clock(),
+            expect=decision.expect,
+            model_id=decision.model_id,
+        )
+        return Recorded(operation=operation)
 
 
 def check_repeated(

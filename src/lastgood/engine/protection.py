@@ -15,11 +15,7 @@ __all__ = ["protected_refs", "why_protected", "why_retained"]
 def protected_refs(connection: Connection, model: rows.ModelRow) -> set[RefName]:
     """The refs whose versions are protected: `production`, any that a gateway follows or the policy protects."""
     policy, _ = policy_in_force(connection)
-    named = {
-        name
-        for name in policy.environments
-        if (rules := policy.of(model.name, name)) is not None and rules.protected
-    }
+    named = {name for name in policy.environments if policy.protects(model.name, name)}
     return {DEFAULT_ENVIRONMENT, *observations.followed_refs(connection, model.id), *named}
 
 

@@ -8,9 +8,15 @@ from lastgood.core.ids import Digest, parse_model_name
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.freeze import FreezeOrder, freeze_manifest
 from lastgood.engine.kernel import Decision, Kernel
-from lastgood.engine.register import check_description, check_tags, data_digests, next_number
-from lastgood.engine.resolve import model_of
-from lastgood.engine.sources import Resolved, SourceClaim, resolve_source
+from lastgood.engine.register import check_description, check_tags, data_digests
+from lastgood.engine.resolve import model_and_next_number, model_of
+from lastgood.engine.sources import (
+    Resolved,
+    SourceClaim,
+    external_source,
+    is_elsewhere,
+    resolve_source,
+)
 from lastgood.engine.tracking.logged_models import note_version
 from lastgood.errors import TooLarge
 from lastgood.store import registry as rows
@@ -53,7 +59,7 @@ def prepare_version(
     """Freeze what the source means and make the manifest durable; nothing is registered yet.
 
     Raises:
-        NotFound: the model or the source does not exist.
+        NotFound: the source does not exist; or the model, if anything is looked up.
         InvalidInput: the source is not allowed, or `MLmodel` cannot be read.
         IntegrityFailure: a file that has to be read is damaged.
     """
@@ -62,6 +68,10 @@ def prepare_version(
     check_tags(dict(new.tags))
     if len(new.run_link) > RUN_LINK_LENGTH_MAX:
         raise TooLarge(f"A run link exceeds the maximum length of {RUN_LINK_LENGTH_MAX} characters")
+
+    if new.claim.placeholder or (is_elsewhere(new.claim) and not new.claim.logged_model_id):
+        # There is nothing to look up; whether there is such a model, the act will see.
+        return PreparedVersion(new=new, source=external_source(new.claim))
 
     def query(connection: Connection) -> tuple[PreparedVersion, bytes]:
         model_of(connection, name)
@@ -105,8 +115,7 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
         NotFound: the model was deleted meanwhile.
     """
     new, source = prepared.new, prepared.source
-    model = model_of(tx, new.model)
-    number = next_number(tx, model.name)
+    model, number = model_and_next_number(tx, new.model)
     # As with MLflow, a logged model does not hear of copies of a version that came from it.
     if source.logged_model_id and (source.version is None or new.claim.logged_model_id):
         note_version(tx, source.logged_model_id, model.name, number)
@@ -129,6 +138,7 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
     return Decision(
         kind="register",
         model=model.name,
+        model_id=model.id,
         changes=(registered,),
         summary=f"{model.name}/{number} registered: {_what(tx, model.id, prepared)}",
     )

@@ -10,7 +10,7 @@ from lastgood.store import log
 from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 
-__all__ = ["Found", "find", "model_of", "numbered", "version_of"]
+__all__ = ["Found", "find", "model_and_next_number", "model_of", "numbered", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,27 @@ def model_of(connection: Connection, name: str) -> rows.ModelRow:
     """
     model = rows.model_named(connection, name)
     if model is None:
-        alike = rows.model_named_alike(connection, name)
-        hint = f"did you mean {alike.name}?" if alike else "lastgood list shows all models"
-        raise NotFound(f"Registered Model with name={printable(name)} not found", hint=hint)
+        raise _no_model(connection, name)
     return model
+
+
+def model_and_next_number(connection: Connection, name: str) -> tuple[rows.ModelRow, VersionNumber]:
+    """The model of that name; and the number of its next version, one more than was ever given under it.
+
+    Raises:
+        NotFound: as `model_of`.
+    """
+    found = rows.model_numbering(connection, name)
+    if found is None:
+        raise _no_model(connection, name)
+    model, last = found
+    return model, VersionNumber(last + 1)
+
+
+def _no_model(connection: Connection, name: str) -> NotFound:
+    alike = rows.model_named_alike(connection, name)
+    hint = f"did you mean {alike.name}?" if alike else "lastgood list shows all models"
+    return NotFound(f"Registered Model with name={printable(name)} not found", hint=hint)
 
 
 def version_of(connection: Connection, model: rows.ModelRow, number: int) -> rows.VersionRow:
@@ -41,7 +58,12 @@ def version_of(connection: Connection, model: rows.ModelRow, number: int) -> row
     Raises:
         NotFound: there is none.
     """
-    version = rows.version_of(connection, model.id, number)
+    return _existing(model, rows.version_of(connection, model.id, number), number)
+
+
+def _existing(
+    model: rows.ModelRow, version: rows.VersionRow | None, number: int
+) -> rows.VersionRow:
     if version is None:
         raise NotFound(
             f"Model Version (name={model.name}, version={number}) not found",
@@ -56,13 +78,14 @@ def numbered(connection: Connection, name: str, number: int) -> Found:
     Raises:
         NotFound: there is none; for MLflow also where there is no such model.
     """
-    model = rows.model_named(connection, name)
-    if model is None:
+    found = rows.version_named(connection, name, number)
+    if found is None:
         raise NotFound(
             f"Model Version (name={printable(name)}, version={number}) not found",
             hint=f"there is no model {printable(name)}",
         )
-    return Found(model, version_of(connection, model, number))
+    model, version = found
+    return Found(model, _existing(model, version, number))
 
 
 def find(connection: Connection, reference: str, *, now: Instant) -> Found:

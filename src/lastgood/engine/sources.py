@@ -17,7 +17,7 @@ from lastgood.engine.tracking import Tracking
 from lastgood.errors import InvalidInput, NotFound, TooLarge
 from lastgood.store.database import Connection
 
-__all__ = ["Resolved", "SourceClaim", "is_elsewhere", "resolve_source"]
+__all__ = ["Resolved", "SourceClaim", "external_source", "is_elsewhere", "resolve_source"]
 
 SOURCE_LENGTH_MAX = 2048
 DECODINGS_MAX = 8  # no honest address is percent-encoded more often
@@ -63,6 +63,23 @@ def is_elsewhere(claim: SourceClaim) -> bool:
         return False
 
 
+def external_source(claim: SourceClaim) -> Resolved:
+    """The source as a place elsewhere.
+
+    Raises:
+        InvalidInput: the address is unsafe. TooLarge: it has more than 2,048 characters.
+    """
+    if len(claim.source) > SOURCE_LENGTH_MAX:
+        raise TooLarge(
+            f"A model version source exceeds the maximum length of {SOURCE_LENGTH_MAX} characters"
+        )
+    if not claim.placeholder:
+        _check_address(claim.source)
+    return Resolved(
+        run_id=claim.run_id, logged_model_id=claim.logged_model_id, artifact_uri=claim.source
+    )
+
+
 def resolve_source(
     connection: Connection, artifacts: Artifacts, claim: SourceClaim, *, now: Instant
 ) -> Resolved:
@@ -70,18 +87,11 @@ def resolve_source(
 
     Raises:
         InvalidInput: the address is unsafe, local, or belongs to another run or model than claimed.
-        NotFound: the run, model, version or files do not exist.
+        NotFound: the run, model, version or files do not exist. TooLarge: as `external_source`.
     """
-    external = Resolved(
-        run_id=claim.run_id, logged_model_id=claim.logged_model_id, artifact_uri=claim.source
-    )
-    if len(claim.source) > SOURCE_LENGTH_MAX:
-        raise TooLarge(
-            f"A model version source exceeds the maximum length of {SOURCE_LENGTH_MAX} characters"
-        )
+    external = external_source(claim)
     if claim.placeholder:
         return external
-    _check_address(claim.source)
     scheme = urlsplit(claim.source).scheme.lower()
     if scheme == "models":
         return _from_registry(connection, artifacts, claim, now=now)

@@ -27,6 +27,7 @@ __all__ = [
     "search_models",
     "search_versions",
     "version_entries",
+    "version_entry",
 ]
 
 T = TypeVar("T")
@@ -80,6 +81,18 @@ _aliased = Statement(
 _tags_of_one = Statement(
     sa.select(_t.model_id, _t.version, _t.key, _t.value).where(
         _t.model_id == sa.bindparam("model_id"), _t.version == sa.bindparam("version")
+    )
+)
+_tags_and_aliases_of_one = Statement(  # an alias has no value
+    sa.union_all(
+        sa.select(_t.key, _t.value).where(
+            _t.model_id == sa.bindparam("model_id"), _t.version == sa.bindparam("version")
+        ),
+        sa.select(_r.ref, sa.null()).where(
+            _r.model_id == sa.bindparam("model_id"),
+            _r.version == sa.bindparam("version"),
+            _r.alias.is_(True),
+        ),
     )
 )
 _stages = sa.union_all(
@@ -139,7 +152,19 @@ def aliased_version(connection: Connection, name: str, ref: str) -> VersionEntry
     row = _aliased.first(connection, {"name": name, "ref": ref})
     if row is None:
         return None
-    return version_entries(connection, [(ModelName(row[0]), rows.version_from(row[1:]))])[0]
+    return version_entry(connection, ModelName(row[0]), rows.version_from(row[1:]))
+
+
+def version_entry(connection: Connection, model: ModelName, row: rows.VersionRow) -> VersionEntry:
+    """One version with all that belongs to it."""
+    of_it = {"model_id": row.model_id, "version": row.version}
+    found = _tags_and_aliases_of_one.all(connection, of_it)
+    return VersionEntry(
+        model=model,
+        row=row,
+        tags={key: value for key, value in found if value is not None},
+        aliases=tuple(sorted(RefName(ref) for ref, value in found if value is None)),
+    )
 
 
 def model_entries(connection: Connection, found: Sequence[rows.ModelRow]) -> list[ModelEntry]:

@@ -104,7 +104,12 @@ class _Stored(NamedTuple):
 
 
 def append(
-    tx: Connection, act: Act, *, now: Instant, expect: Mapping[str, int] | None = None
+    tx: Connection,
+    act: Act,
+    *,
+    now: Instant,
+    expect: Mapping[str, int] | None = None,
+    model_id: int | None = None,
 ) -> Operation:
     """Give the act its place in the log and apply its changes; the caller's transaction publishes both.
 
@@ -113,6 +118,7 @@ def append(
         act: What was decided.
         now: The machine's time; the operation never gets one before its predecessor's.
         expect: Per stream, the position of its newest operation when the decision was made.
+        model_id: Of the act's model, if it was looked up in this transaction.
 
     Raises:
         Conflict: a stream has moved on since.
@@ -145,7 +151,7 @@ def append(
         },
     )
     _insert_streams.run_many(tx, [(stream, seq) for stream in streams])
-    projections.apply(tx, operation)
+    projections.apply(tx, operation, model_id=model_id)
     tx.info[APPENDED] = True
     return operation
 

@@ -118,11 +118,13 @@ _delete_version_tag = Statement(
 _last_number = Statement(
     sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
 )
-_insert_number = Statement(numbering.insert())
+_number = insert(numbering)
 _raise_number = Statement(
-    numbering.update()
-    .where(numbering.c.name == sa.bindparam("name_"))
-    .values(last=sa.bindparam("last_"))
+    _number.on_conflict_do_update(
+        index_elements=[numbering.c.name],
+        set_={"last": _number.excluded.last},
+        where=numbering.c.last < _number.excluded.last,
+    )
 )
 _rename = Statement(
     models.update()
@@ -161,9 +163,15 @@ _OF_A_MODEL = (
 _OF_A_VERSION = (holds, marks, version_tags, evidence, origins, approvals, data_holds, verdicts)
 
 
-def apply(tx: Connection, operation: Operation) -> None:
-    """Apply the changes of one operation, in order."""
-    ids: dict[str, int] = {}
+def apply(tx: Connection, operation: Operation, *, model_id: int | None = None) -> None:
+    """Apply the changes of one operation, in order.
+
+    Args:
+        tx: A write transaction.
+        operation: What happened.
+        model_id: Of the operation's model, if the caller has looked it up in this transaction.
+    """
+    ids = {} if model_id is None else {operation.model: model_id}
     touched: set[int] = set()
     stale: set[int] = set()  # models whose time of change is to be set
     for change in operation.changes:
@@ -172,20 +180,20 @@ def apply(tx: Connection, operation: Operation) -> None:
         if change.model == REGISTRY:
             _handle(tx, OF_THE_REGISTRY, change, operation)
             continue
-        model_id = ids.get(change.model)
-        if model_id is None:
-            model_id = ids[change.model] = _id_of(tx, change.model)
-        touched.add(model_id)
+        if change.model not in ids:
+            ids[change.model] = _id_of(tx, change.model)
+        subject = ids[change.model]
+        touched.add(subject)
         if not isinstance(change, TimesKept):
-            stale.add(model_id)
+            stale.add(subject)
         elif change.version is None:
-            stale.discard(model_id)
-        _handle(tx, model_id, change, operation)
+            stale.discard(subject)
+        _handle(tx, subject, change, operation)
         if isinstance(change, ModelRenamed | ModelDeleted):
             ids.clear()
-    for model_id in sorted(stale):  # of a deleted one there is no row to touch
-        _touch_model.run(tx, {"id_": model_id, "changed_ms_": operation.at_ms})
-    _insert_history.run_many(tx, [(model_id, operation.seq) for model_id in sorted(touched)])
+    for subject in sorted(stale):  # of a deleted one there is no row to touch
+        _touch_model.run(tx, {"id_": subject, "changed_ms_": operation.at_ms})
+    _insert_history.run_many(tx, [(subject, operation.seq) for subject in sorted(touched)])
 
 
 def _handle(tx: Connection, model_id: int, change: Change, operation: Operation) -> None:
@@ -287,11 +295,7 @@ def _register(
 
 
 def _raise_numbering(tx: Connection, name: str, last: int) -> None:
-    known = _last_number.scalar(tx, {"name": name})
-    if known is None:
-        _insert_number.run(tx, {"name": name, "last": last})
-    elif known < last:
-        _raise_number.run(tx, {"name_": name, "last_": last})
+    _raise_number.run(tx, {"name": name, "last": last})
 
 
 def _delete_version(

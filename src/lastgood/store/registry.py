@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lastgood.core.ids import Digest, Instant, ModelName, RefName, RunId, VersionNumber
-from lastgood.core.stages import Stage
+from lastgood.core.stages import Stage, ref_of_stage
 from lastgood.store.database import Connection
 from lastgood.store.projections import folded
 from lastgood.store.schema import (
@@ -40,18 +40,21 @@ __all__ = [
     "model_by_id",
     "model_named",
     "model_named_alike",
+    "model_numbering",
     "move_up_to",
     "moves_of",
     "next_move",
     "origins_of",
     "ref_of",
     "refs_of",
+    "refs_of_stages",
     "refs_to",
     "tags_of_model",
     "tags_of_version",
     "tags_of_versions",
     "version_from",
     "version_latest",
+    "version_named",
     "version_of",
     "versions_by_digest",
     "versions_from",
@@ -163,6 +166,12 @@ _version_of = Statement(
         _v.model_id == sa.bindparam("model_id"), _v.version == sa.bindparam("version")
     )
 )
+_version_named = Statement(
+    sa.select(*_MODEL, *_VERSION)
+    .select_from(models)
+    .outerjoin(versions, sa.and_(_v.model_id == _m.id, _v.version == sa.bindparam("version")))
+    .where(_m.name == sa.bindparam("name"))
+)
 _version_latest = Statement(
     sa.select(*_VERSION)
     .where(_v.model_id == sa.bindparam("model_id"))
@@ -179,8 +188,10 @@ _latest_in_stage = Statement(_stage.limit(1))
 _ref_of = Statement(
     sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref"))
 )
-_refs_of = Statement(
-    sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
+_refs = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
+_refs_of = Statement(_refs)
+_refs_of_stages = Statement(
+    _refs.where(sa.or_(*(_r.ref == ref for stage in Stage if (ref := ref_of_stage(stage)))))
 )
 _tags_of_model = Statement(
     sa.select(model_tags.c.key, model_tags.c.value).where(
@@ -226,6 +237,12 @@ _next_move = Statement(_moves.where(_w.seq > sa.bindparam("seq")).order_by(_w.se
 _last_number = Statement(
     sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
 )
+_model_numbering = Statement(
+    sa.select(*_MODEL, numbering.c.last)
+    .select_from(models)
+    .outerjoin(numbering, numbering.c.name == _m.name)
+    .where(_m.name == sa.bindparam("name"))
+)
 _holds_cols = (
     holds.c.environment,
     holds.c.version,
@@ -270,6 +287,12 @@ def model_named(connection: Connection, name: str) -> ModelRow | None:
     return ModelRow(*row) if row else None
 
 
+def model_numbering(connection: Connection, name: str) -> tuple[ModelRow, int] | None:
+    """The model of that name, with the highest version number ever given under it."""
+    row = _model_numbering.first(connection, {"name": name})
+    return (ModelRow(*row[:-1]), row[-1] or 0) if row else None
+
+
 def model_by_id(connection: Connection, model_id: int) -> ModelRow | None:
     """The model with that id; None: it was deleted."""
     row = _model_by_id.first(connection, {"id": model_id})
@@ -296,6 +319,17 @@ def version_of(connection: Connection, model_id: int, version: int) -> VersionRo
     """One version."""
     row = _version_of.first(connection, {"model_id": model_id, "version": version})
     return version_from(row) if row else None
+
+
+def version_named(
+    connection: Connection, name: str, version: int
+) -> tuple[ModelRow, VersionRow | None] | None:
+    """The model of that name with one of its versions, if it has that one."""
+    row = _version_named.first(connection, {"name": name, "version": version})
+    if row is None:
+        return None
+    found = row[len(_MODEL) :]
+    return ModelRow(*row[: len(_MODEL)]), version_from(found) if found[0] is not None else None
 
 
 def version_latest(connection: Connection, model_id: int) -> VersionRow | None:
@@ -387,6 +421,11 @@ def ref_of(connection: Connection, model_id: int, ref: str) -> RefRow | None:
 def refs_of(connection: Connection, model_id: int) -> list[RefRow]:
     """All refs of a model that point somewhere or did."""
     return [RefRow(*row) for row in _refs_of.all(connection, {"model_id": model_id})]
+
+
+def refs_of_stages(connection: Connection, model_id: int) -> list[RefRow]:
+    """The refs that are stages too, of those that point somewhere or did."""
+    return [RefRow(*row) for row in _refs_of_stages.all(connection, {"model_id": model_id})]
 
 
 def refs_to(connection: Connection, model_id: int, version: int) -> list[RefRow]:

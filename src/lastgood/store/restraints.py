@@ -7,20 +7,33 @@ import sqlalchemy as sa
 from lastgood.core.changes import EnvironmentPaused, HoldPlaced, HoldReleased
 from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber
 from lastgood.core.operations import Operation
+from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.store.database import Connection
-from lastgood.store.schema import data_holds, models, origins, pauses
+from lastgood.store.schema import (
+    data_holds,
+    holds,
+    marks,
+    models,
+    origins,
+    pauses,
+    policies,
+    slot_events,
+)
 from lastgood.store.statement import Statement
 
 __all__ = [
     "OF_THE_REGISTRY",
     "DataHoldRow",
     "PauseRow",
+    "Surroundings",
     "data_holds_in",
     "hold_data",
+    "is_unruled",
     "kept_out_by_data",
     "pause_of",
     "release_data",
     "set_pause",
+    "surroundings",
 ]
 
 OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
@@ -55,6 +68,44 @@ _kept_out = Statement(
     )
     .order_by(_d.model_id, _d.version)
 )
+_policy_now = (
+    sa.select(policies.c.digest).order_by(policies.c.seq.desc()).limit(1).scalar_subquery()
+)
+_unruled = Statement(
+    sa.select(
+        sa.and_(
+            _policy_now.is_(None),
+            ~sa.exists().where(
+                _p.model_id.in_((OF_THE_REGISTRY, sa.bindparam("model_id"))),
+                _p.environment == sa.bindparam("environment"),
+            ),
+            ~sa.exists().where(_d.environment == sa.bindparam("environment")),
+        )
+    )
+)
+_surroundings = Statement(
+    sa.select(
+        sa.or_(
+            sa.exists().where(
+                holds.c.model_id == sa.bindparam("model_id"),
+                holds.c.environment == sa.bindparam("environment"),
+                holds.c.version == sa.bindparam("version"),
+            ),
+            sa.exists().where(
+                marks.c.model_id == sa.bindparam("model_id"),
+                marks.c.environment.in_((sa.bindparam("environment"), ANY_ENVIRONMENT)),
+                marks.c.version == sa.bindparam("version"),
+                marks.c.value == "yanked",
+            ),
+        ),
+        sa.exists().where(
+            slot_events.c.model_id == sa.bindparam("model_id"),
+            slot_events.c.ref == sa.bindparam("environment"),
+            slot_events.c.kind == "following",
+        ),
+        _policy_now.is_not(None),
+    )
+)
 _insert_data = Statement(data_holds.insert())
 _delete_data = Statement(
     data_holds.delete().where(
@@ -87,6 +138,28 @@ class DataHoldRow:
     expires_ms: Instant | None
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Whether there is anything to look up before a version goes to an environment."""
+
+    kept_out: bool
+    """It was yanked there or everywhere, or there is a hold on it, be it expired."""
+    followed: bool
+    """A gateway ever followed that ref."""
+    ruled: bool
+    """A policy is in force."""
+
+
+def surroundings(
+    connection: Connection, model_id: int, version: VersionNumber, environment: RefName
+) -> Surroundings:
+    """What there is about a version and an environment, in one look: mostly nothing."""
+    asked = {"model_id": model_id, "version": version, "environment": environment}
+    row = _surroundings.first(connection, asked)
+    assert row is not None
+    return Surroundings(*row)
+
+
 def pause_of(connection: Connection, model_id: int, environment: str) -> PauseRow | None:
     """The pause of the environment, of that model or (0) of all."""
     row = _pause.first(connection, {"model_id": model_id, "environment": environment})
@@ -96,6 +169,11 @@ def pause_of(connection: Connection, model_id: int, environment: str) -> PauseRo
 def data_holds_in(connection: Connection, environment: RefName) -> list[DataHoldRow]:
     """All holds on data in the environment, of every model."""
     return [DataHoldRow(*row) for row in _data.all(connection, {"environment": environment})]
+
+
+def is_unruled(connection: Connection, model_id: int, environment: RefName) -> bool:
+    """Whether no policy is in force, and nothing is paused and no data on hold there: nobody has to be asked."""
+    return bool(_unruled.scalar(connection, {"model_id": model_id, "environment": environment}))
 
 
 def kept_out_by_data(

@@ -4,14 +4,15 @@ import threading
 
 import pytest
 
-from lastgood.core.commands import Caller
+from lastgood.core.commands import Caller, SetPolicy
 from lastgood.core.operations import Actor
 from lastgood.core.stages import Stage
 from lastgood.engine.artifacts import Artifacts
-from lastgood.engine.catalogue import Catalogue
+from lastgood.engine.catalogue import Catalogue, Unchecked
 from lastgood.engine.register_source import NewVersion, PreparedVersion
 from lastgood.engine.sources import Resolved, SourceClaim
 from lastgood.errors import AlreadyExists, NotFound, Protected
+from lastgood.store import rebuild
 
 CALLER = Caller(actor=Actor(name="ann"))
 
@@ -29,7 +30,7 @@ def external(name):
 
 def add_versions(catalogue, name, count):
     futures = [catalogue.register_version(external(name), caller=CALLER) for _ in range(count)]
-    return [future.result().operation.changes[-1].version for future in futures]
+    return [future.result().row.version for future in futures]
 
 
 def steps_of(world, query):
@@ -135,6 +136,68 @@ def test_what_a_rollback_would_return_to_cannot_be_deleted(three):
     ).result()
     with pytest.raises(Protected, match="last good version of production"):
         catalogue.delete_model("churn", caller=CALLER).result()
+
+
+PROTECTING = """
+[environments.eu]
+protected = true
+[environments.us]
+"""
+
+
+def test_only_what_puts_versions_before_users_asks_for_checked_bytes(three):
+    """Guarded are `production`, a ref that a gateway follows, and what the policy protects."""
+    catalogue = Catalogue(three.engine.kernel, Artifacts(three.engine.kernel))
+
+    def alias(name, number=1, **options):
+        catalogue.set_alias("churn", name, number, caller=CALLER, **options).result()
+
+    def stage(to, **options):
+        catalogue.transition(
+            "churn", 1, to=to, archive_existing=False, caller=CALLER, **options
+        ).result()
+
+    for move in (alias, stage):
+        with pytest.raises(Unchecked):
+            move("production" if move is alias else Stage.PRODUCTION, checked=False)
+    stage(Stage.STAGING, checked=False)
+    for name in ("eu", "us", "canary", "free"):
+        alias(name, checked=False)
+    three.serve(ref="canary", gateway="gateway-2")
+    three.registry.set_policy(SetPolicy(text=PROTECTING), caller=CALLER)
+    head = three.registry.log()[0].seq
+    for name in ("canary", "eu"):
+        with pytest.raises(Unchecked):
+            alias(name, 2, checked=False)
+    assert three.registry.log()[0].seq == head
+    for name in ("canary", "eu"):
+        alias(name, 2)
+    for name in ("us", "free"):
+        alias(name, 2, checked=False)
+    assert catalogue.version("churn", 2).aliases == ("canary", "eu", "free", "us")
+
+
+def test_the_answer_is_the_version_as_the_act_left_it(world, catalogue):
+    catalogue.create_model("churn", description="", tags={}, caller=CALLER).result()
+    new = NewVersion(model="churn", claim=SourceClaim(source="s3://b/m"), tags={"a": "", "b": "2"})
+    made = [
+        catalogue.register_version(
+            PreparedVersion(new=new, source=Resolved()), caller=CALLER
+        ).result()
+        for _ in range(2)
+    ]
+    assert [(m.row.version, m.tags) for m in made] == [(1, new.tags), (2, new.tags)]
+    for name in ("b", "a"):
+        catalogue.set_alias("churn", name, 2, caller=CALLER).result()
+    catalogue.set_alias("churn", "c", 1, caller=CALLER).result()
+    moved = catalogue.transition(
+        "churn", 2, to=Stage.STAGING, archive_existing=False, caller=CALLER
+    ).result()
+    assert (moved.row.stage, moved.aliases) == (Stage.STAGING, ("a", "b"))
+    described = catalogue.describe_version("churn", 2, "good", caller=CALLER).result()
+    assert described.row.description == "good"
+    assert described == catalogue.version("churn", 2)
+    assert world.engine.kernel.database.read(rebuild.compare)[1] == []
 
 
 def test_nobody_named_acts_as_the_client(catalogue, world):

@@ -1,11 +1,14 @@
 """MLflow's calls on registered models and their aliases: translation only."""
 
+from functools import partial
+
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.callers import caller_of
+from lastgood.api.mlflow.guarding import checked_if_guarded
 from lastgood.api.mlflow.registry_shapes import (
     ModelReply,
     ModelShape,
@@ -24,7 +27,7 @@ from lastgood.api.mlflow.wire import (
     invalid_value,
     reply,
 )
-from lastgood.core.ids import parse_ref_name, parse_version_number
+from lastgood.core.ids import parse_version_number
 from lastgood.core.stages import stage_named
 from lastgood.engine.catalogue import CatalogueQuery
 
@@ -187,9 +190,9 @@ async def set_alias(request: MlflowRequest) -> Response:
     sent = decode(request, _SetAlias)
     catalogue = request.services.catalogue
     number = parse_version_number(sent.version)
-    if catalogue.is_guarded(sent.name, parse_ref_name(sent.alias)):
-        await run_in_threadpool(catalogue.check_bytes, sent.name, number)
-    await done(catalogue.set_alias(sent.name, sent.alias, number, caller=caller_of(request)))
+    move = partial(catalogue.set_alias, sent.name, sent.alias, number, caller=caller_of(request))
+    check = partial(catalogue.check_bytes, sent.name, number)
+    await checked_if_guarded(move, check=check)
     return empty_reply()
 
 

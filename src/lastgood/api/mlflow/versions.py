@@ -9,6 +9,7 @@ from starlette.responses import Response
 from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.artifacts import download
 from lastgood.api.mlflow.callers import caller_of
+from lastgood.api.mlflow.guarding import checked_if_guarded
 from lastgood.api.mlflow.registry_shapes import VersionReply, VersionShape, version_shape
 from lastgood.api.mlflow.shapes import KeyValue, pairs_of
 from lastgood.api.mlflow.wire import (
@@ -20,12 +21,10 @@ from lastgood.api.mlflow.wire import (
     invalid_value,
     reply,
 )
-from lastgood.core.changes import VersionRegistered
-from lastgood.core.ids import VersionNumber, parse_version_number
-from lastgood.core.stages import ref_of_stage, stage_named
+from lastgood.core.ids import parse_version_number
+from lastgood.core.stages import stage_named
 from lastgood.engine.artifacts import folder_of_uri
-from lastgood.engine.catalogue import CatalogueQuery, NewVersion
-from lastgood.engine.kernel import Recorded
+from lastgood.engine.catalogue import CatalogueQuery, NewVersion, VersionEntry
 from lastgood.engine.sources import SourceClaim, is_elsewhere
 from lastgood.errors import NotFound
 
@@ -113,14 +112,14 @@ async def create(request: MlflowRequest) -> Response:
     prepare = partial(catalogue.prepare_version, new, program=caller.origin.program)
     # A thread is for reading files; where there are none it costs more than all the rest.
     prepared = prepare() if is_elsewhere(new.claim) else await run_in_threadpool(prepare)
-    recorded = await done(catalogue.register_version(prepared, caller=caller))
-    return _version(request, sent.name, _number_of(recorded))
+    return _version(await done(catalogue.register_version(prepared, caller=caller)))
 
 
 async def get(request: MlflowRequest) -> Response:
     """One version."""
     sent = decode(request, _Version)
-    return _version(request, sent.name, parse_version_number(sent.version))
+    number = parse_version_number(sent.version)
+    return _version(request.services.catalogue.version(sent.name, number))
 
 
 async def update(request: MlflowRequest) -> Response:
@@ -128,10 +127,10 @@ async def update(request: MlflowRequest) -> Response:
     sent = decode(request, _Describe)
     number = parse_version_number(sent.version)
     catalogue = request.services.catalogue
-    await done(
-        catalogue.describe_version(sent.name, number, sent.description, caller=caller_of(request))
+    described = catalogue.describe_version(
+        sent.name, number, sent.description, caller=caller_of(request)
     )
-    return _version(request, sent.name, number)
+    return _version(await done(described))
 
 
 async def delete(request: MlflowRequest) -> Response:
@@ -148,18 +147,16 @@ async def transition(request: MlflowRequest) -> Response:
     sent = decode(request, _Transition)
     number, stage = parse_version_number(sent.version), stage_named(sent.stage)
     catalogue = request.services.catalogue
-    if catalogue.is_guarded(sent.name, ref_of_stage(stage)):
-        await run_in_threadpool(catalogue.check_bytes, sent.name, number)
-    await done(
-        catalogue.transition(
-            sent.name,
-            number,
-            to=stage,
-            archive_existing=sent.archive_existing_versions,
-            caller=caller_of(request),
-        )
+    move = partial(
+        catalogue.transition,
+        sent.name,
+        number,
+        to=stage,
+        archive_existing=sent.archive_existing_versions,
+        caller=caller_of(request),
     )
-    return _version(request, sent.name, number)
+    check = partial(catalogue.check_bytes, sent.name, number)
+    return _version(await checked_if_guarded(move, check=check))
 
 
 async def search(request: MlflowRequest) -> Response:
@@ -221,13 +218,8 @@ async def _tag(request: MlflowRequest, of: _Version, key: str, value: str | None
     return empty_reply()
 
 
-def _version(request: MlflowRequest, name: str, number: VersionNumber) -> Response:
-    return reply(VersionReply(version_shape(request.services.catalogue.version(name, number))))
-
-
-def _number_of(recorded: Recorded) -> VersionNumber:
-    changes = recorded.operation.changes if recorded.operation else ()
-    return next(c.version for c in changes if isinstance(c, VersionRegistered))
+def _version(entry: VersionEntry) -> Response:
+    return reply(VersionReply(version_shape(entry)))
 
 
 ROUTES: dict[tuple[str, str], Handler] = {
