@@ -4,7 +4,7 @@ import http.client
 import os
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -142,3 +142,26 @@ def test_a_large_artifact_needs_little_memory(server, ask, size):
     assert received == size
     assert ask("DELETE", path)[0] == 200
     assert _peak_memory(server.pid) - before < 100 * MIB
+
+
+def _open_objects(pid):
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(descriptor.readlink())
+    return [path for path in found if "objects" in path.parts]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are read from /proc")
+def test_a_download_that_breaks_off_lets_go_of_the_file(server, ask):
+    path, size = f"{FILES}/left/alone", 64 * MIB
+    assert ask("PUT", path, _Zeros(size), {"Content-Length": str(size)})[0] == 200
+    address = urlsplit(server.url)
+    with socket.create_connection(
+        (address.hostname, address.port), timeout=PATIENCE_S
+    ) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        connection.recv(MIB)
+        _eventually(lambda: _open_objects(server.pid))  # control: there is something to let go of
+    _eventually(lambda: not _open_objects(server.pid))
+    assert ask("DELETE", path)[0] == 200

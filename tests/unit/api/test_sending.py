@@ -72,3 +72,24 @@ def test_nobody_hears_of_an_error_after_the_client_has_gone(caplog):
 
     asyncio.run(look())
     assert caplog.records == []
+
+
+def test_the_source_is_closed_when_the_client_goes_away_in_the_middle():
+    async def look():
+        closed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def chunks():
+            try:
+                yield from (b"1", b"2", b"3")
+            finally:
+                loop.call_soon_threadsafe(closed.set)
+
+        sending = read_ahead(chunks())
+        assert await anext(sending) == b"1"
+        assert not closed.is_set()
+        await sending.aclose()
+        async with asyncio.timeout(5):
+            await closed.wait()
+
+    asyncio.run(look())

@@ -12,13 +12,13 @@ from urllib.parse import quote
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.receiving import receive
 from lastgood.api.mlflow.shapes import OfRun
 from lastgood.api.mlflow.wire import Handler, MlflowRequest, decode, empty_reply, reply
-from lastgood.api.sending import read_ahead
+from lastgood.api.sending import Download
 from lastgood.engine.artifacts import (
     Artifacts,
     ArtifactWriter,
@@ -159,7 +159,7 @@ def _send(request: MlflowRequest, artifacts: Artifacts, path: str) -> Response:
     chunks = _chunks(artifacts, file, span)
     if file.size <= WHOLE_SIZE_MAX:
         return Response(b"".join(chunks), status_code=status, headers=headers)
-    return StreamingResponse(read_ahead(chunks), status_code=status, headers=headers)
+    return Download(chunks, status_code=status, headers=headers)
 
 
 class _HeadReply(Response):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Request
 from starlette.responses import Response, StreamingResponse
 
 from lastgood.api.native.replies import reply
-from lastgood.api.sending import read_ahead
+from lastgood.api.sending import Download
 from lastgood.core.ids import Digest, parse_digest
 from lastgood.core.manifest import Manifest
 from lastgood.core.ports import Registry
@@ -59,9 +59,7 @@ def streaming_routes(registry: Registry) -> APIRouter:
             ahead.append(chunk)
             size += len(chunk)
             if size >= AHEAD_BYTES_MAX:
-                return StreamingResponse(
-                    read_ahead(_joined(ahead, chunks)), media_type="application/octet-stream"
-                )
+                return Download(_joined(ahead, chunks), media_type="application/octet-stream")
         return StreamingResponse(
             iter(ahead),
             media_type="application/octet-stream",
