@@ -9,6 +9,7 @@ bound parameters.
 Queries that are put together from what a client asks for (searches) are executed by SQLAlchemy.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -18,6 +19,8 @@ import sqlalchemy as sa
 from lastgood.store.database import Connection
 
 __all__ = ["Parameters", "Row", "Statement", "ask_all"]
+
+_PLACEHOLDER = re.compile("%[s%]")
 
 Row = tuple[Any, ...]
 """One row, in the order of the statement's columns."""
@@ -139,6 +142,8 @@ class _Compiled:
         """Whether it goes to another process; then a `Wire` takes it there, and knows when to wait."""
         names = tuple(compiled.positiontup)
         fixed = {n: b.effective_value for n, b in compiled.binds.items() if not b.required}
+        if self.travels and clause.is_select:
+            self.sql, names = _spelled_out(self.sql, names, fixed)
         self.arguments = _binding(names, fixed)
         # SQLAlchemy binds an insert's values in the order of the table's columns.
         self._reorder: Callable[[Row], Row] | None = None
@@ -197,6 +202,27 @@ def _binding(names: tuple[str, ...], fixed: Parameters) -> Callable[[Parameters]
             return lambda parameters: (parameters[name],)
         return itemgetter(*names)
     return lambda parameters: [fixed[name] if name in fixed else parameters[name] for name in names]
+
+
+def _spelled_out(sql: str, names: Sequence[str], fixed: Parameters) -> tuple[str, tuple[str, ...]]:
+    """The statement with the numbers that it fixes itself in its text, and the names that are left.
+
+    PostgreSQL plans anew, each time, for a LIMIT that it is only given as a parameter.
+    """
+    left = []
+    following = iter(names)
+
+    def spelled(placeholder: re.Match[str]) -> str:
+        if placeholder[0] == "%%":
+            return "%%"
+        name = next(following)
+        value = fixed.get(name)
+        if type(value) is int and value >= 0:  # a sign and a cast mean something else together
+            return str(value)
+        left.append(name)
+        return "%s"
+
+    return _PLACEHOLDER.sub(spelled, sql), tuple(left)
 
 
 def _of_columns(sql: str, types: Sequence[str]) -> str:

@@ -61,3 +61,22 @@ def test_what_a_statement_fixes_itself_is_bound_beside_what_it_is_given(database
     assert database.write(lambda tx: unset.count(tx, {"ref_": "nobody"})).result() == 0
     after = Statement(sa.select(refs.c.version, refs.c.moved_ms).order_by(refs.c.ref))
     assert database.read(after.all) == [(None, 9), (None, 7), (2, 7)]
+
+
+def test_numbers_that_a_statement_fixes_stand_beside_texts_and_percent_signs(database):
+    fill(database)
+    asked = (
+        sa.select(refs.c.ref)
+        .where(
+            refs.c.model_id == 1,
+            refs.c.ref.like("%o%"),
+            refs.c.version > -1,
+            refs.c.ref != sa.bindparam("other"),
+            sa.literal_column("5 % 3") == 2,
+        )
+        .order_by(refs.c.ref.desc())
+        .limit(1)
+        .offset(1)
+    )
+    assert database.read(lambda c: Statement(asked).all(c, {"other": "x"})) == [("champion",)]
+    assert database.read(lambda c: Statement(asked).all(c, {"other": "champion"})) == []
