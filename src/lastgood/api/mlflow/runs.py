@@ -81,7 +81,7 @@ class _LogInputs(OfRun, kw_only=True):
 
 
 class _LogOutputs(OfRun, kw_only=True):
-    models: list[ModelLinkShape] = msgspec.field(default_factory=list)
+    models: list[ModelLinkShape]
 
 
 class _One(msgspec.Struct):

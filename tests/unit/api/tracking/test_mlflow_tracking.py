@@ -317,6 +317,13 @@ REFUSALS = [
         "Run with id=",
     ),
     (
+        "/runs/outputs",
+        {"run_id": "R"},
+        400,
+        "INVALID_PARAMETER_VALUE",
+        "Missing value for required parameter 'models'",
+    ),
+    (
         "/logged-models/search",
         {"experiment_ids": ["0"], "datasets": [{}]},
         400,
