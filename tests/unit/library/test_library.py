@@ -100,6 +100,16 @@ saved_input_example_info: {artifact_path: example.json, type: dataframe, pandas_
 """
 
 
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+INTERRUPTED = """
+import signal
+import lastgood
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with lastgood.run() as run:
+    run.register('model', 'churn')
+"""
+
+
 def test_ctrl_c_in_a_load_test_makes_no_version_and_leaves_no_process(place, monkeypatch):
     pytest.importorskip("mlflow")
     (place / "model" / "code").mkdir()
@@ -108,8 +118,7 @@ def test_ctrl_c_in_a_load_test_makes_no_version_and_leaves_no_process(place, mon
     (place / "model" / "example.json").write_text('{"columns": ["x"], "data": [[1]]}')
     pid_file = place / "pid"
     monkeypatch.setenv("PID_FILE", str(pid_file))
-    code = "import lastgood\nwith lastgood.run() as run:\n    run.register('model', 'churn')"
-    script = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    script = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stderr=subprocess.PIPE)
     for _ in range(1200):
         if pid_file.exists() and pid_file.read_text():
             break

@@ -30,7 +30,7 @@ from lastgood.store.schema import (
     runs,
 )
 from lastgood.store.statement import Parameters, Row, Statement, ask_all
-from lastgood.store.tracking.arrivals import bodies_of_runs, opened
+from lastgood.store.tracking.arrivals import Arrived, bodies_of_runs, opened
 from lastgood.store.tracking.metrics import newest
 
 __all__ = [
@@ -186,8 +186,11 @@ def metrics_from(its_metrics: Sequence[Row], waiting: Sequence[Row]) -> dict[str
     found: defaultdict[str, list[Metric]] = defaultdict(list)
     for run_id, key, value, at_ms, step, is_nan in its_metrics:
         found[run_id].append(Metric(key, _NAN if is_nan else value, at_ms, step))
+    late: defaultdict[str, list[Arrived]] = defaultdict(list)
     for run_id, arrived in opened(waiting):
-        found[run_id] = newest(found[run_id], arrived)
+        late[run_id] += arrived
+    for run_id, points in late.items():
+        found[run_id] = newest(found[run_id], points)
     return found
 
 
