@@ -89,6 +89,10 @@ class Backend(Protocol):
         """Run several statements on one snapshot. Raises what `explain` says, or the query's own error."""
         ...
 
+    def survey(self, query: Callable[[Connection], T]) -> T:
+        """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
+        ...
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once, with `ask_all`, on one snapshot. Raises as `read`."""
         ...

@@ -103,6 +103,10 @@ class Database:
         """Run several statements on one snapshot."""
         return self._backend.read(query)
 
+    def survey(self, query: Callable[[Connection], T]) -> T:
+        """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
+        return self._backend.survey(query)
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once, with `ask_all`, on one snapshot; cheaper than `read`."""
         return self._backend.glance(query)

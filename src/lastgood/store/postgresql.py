@@ -138,6 +138,10 @@ class Postgresql:
 
         return self.peek(snapshot)
 
+    def survey(self, query: Callable[[Connection], T]) -> T:
+        """As `read`: its threads mostly wait for PostgreSQL, so that they may do so together."""
+        return self.read(query)
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once; they travel, and are run, as one transaction."""
         return self.peek(query)

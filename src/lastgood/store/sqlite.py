@@ -29,6 +29,9 @@ WRITER_CACHE_KIB = 65_536  # a new value goes to a random place of several index
 # Pages that are written again and again go to the main file once per checkpoint; 32 MiB are read back in a moment.
 CHECKPOINT_PAGES = 8_000
 STATEMENTS_CACHED = 512  # per connection: more than the store has
+TURN_PATIENCE_S = (
+    0.05  # that a search waits for others; then one of them takes long, and it goes ahead beside it
+)
 LOOK_EVERY_S = 0.025  # how soon a commit of another process is noticed
 
 
@@ -58,6 +61,7 @@ class Sqlite:
         # Weak, because a connection lives as long as the thread it belongs to: servers' threads come and go.
         self._readers: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._lock = threading.Lock()  # over _readers
+        self._turn = threading.Lock()  # of those that fetch many rows
 
     def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -96,6 +100,19 @@ class Sqlite:
                 _roll_back(connection)
                 raise
             return result
+
+    def survey(self, query: Callable[[Connection], T]) -> T:
+        """As `read`, one at a time as long as that is quick.
+
+        At every row a thread lets go of Python's lock and takes it again. Several that fetch rows together
+        fight for it each time, and are slower together than one after the other.
+        """
+        is_alone = self._turn.acquire(timeout=TURN_PATIENCE_S)
+        try:
+            return self.read(query)
+        finally:
+            if is_alone:
+                self._turn.release()
 
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once; here that is no less work than `read`."""

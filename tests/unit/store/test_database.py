@@ -4,12 +4,15 @@ import asyncio
 import gc
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from lastgood.errors import LastgoodError, NotFound, StoreUnavailable
+from lastgood.store import sqlite as sqlite_store
 from lastgood.store.database import Database
 from lastgood.store.sqlite import Sqlite
 from lastgood.store.sqlite_failures import explain_sqlite
@@ -310,3 +313,45 @@ def test_only_failures_of_the_store_doom_a_group():
     for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_TOOBIG):
         assert not explain_sqlite(PATH, error(code))
     assert not explain_sqlite(PATH, ValueError("database or disk is full"))
+
+
+def at_once(ask, count=4):
+    """How many of several queries that ask for company ran at the same time."""
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def query(_connection):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.05)
+        with lock:
+            inside -= 1
+
+    threads = [threading.Thread(target=ask, args=(query,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return most
+
+
+def test_surveys_take_turns(database, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "TURN_PATIENCE_S", 60.0)
+    assert at_once(database.survey) == 1
+    assert at_once(database.read) > 1
+
+
+def test_nobody_waits_long_for_a_slow_survey(database):
+    began, done = threading.Event(), threading.Event()
+
+    def slow(_connection):
+        began.set()
+        return done.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(database.survey, slow)
+        assert began.wait(60)
+        assert database.survey(lambda _: "here") == "here"
+        done.set()
+        assert waiting.result() is True

@@ -97,7 +97,7 @@ class Searches:
         paging = _paging(query, search)
         if _names_metric(paging):
             self._folding.of_experiments(ids)
-        items, last = self._database.read(lambda c: search_runs(c, ids or NOWHERE, paging))
+        items, last = self._database.survey(lambda c: search_runs(c, ids or NOWHERE, paging))
         return Page(items, encode_token(last, search=search))
 
     def experiments(self, query: Query) -> Page[Experiment]:
@@ -120,7 +120,7 @@ class Searches:
             limit=_results_max(query.results_max),
             after=decode_token(query.token, search=search),
         )
-        items, last = self._database.read(lambda c: search_models(c, ids or NOWHERE, paging))
+        items, last = self._database.survey(lambda c: search_models(c, ids or NOWHERE, paging))
         return Page(items, encode_token(last, search=search))
 
     def history(
@@ -134,7 +134,7 @@ class Searches:
         search = (run_id, key)
         limit = HISTORY_MAX if results_max is None else _results_max(results_max, most=HISTORY_MAX)
         after = _history_position(decode_token(token, search=search))
-        found = self._database.read(
+        found = self._database.survey(
             lambda c: metric_store.history(c, run_id, key, limit=limit + 1, after=after)
         )
         shown = found[:limit]

@@ -62,7 +62,7 @@ class Summaries:
                 )
             ]
 
-        return self._database.read(query)
+        return self._database.survey(query)
 
     def histories(
         self, run_ids: Sequence[str], key: str, *, results_max: int = POINTS_MAX
@@ -78,7 +78,7 @@ class Summaries:
                 limits.invalid_value("max_results", results_max, "It must be positive")
             )
         limit = min(results_max, POINTS_MAX)
-        return self._database.read(lambda c: store.history_of_runs(c, run_ids, key, limit=limit))
+        return self._database.survey(lambda c: store.history_of_runs(c, run_ids, key, limit=limit))
 
     def datasets(self, experiment_ids: Sequence[str]) -> list[DatasetSummary]:
         """The datasets that runs of these experiments used, each once per purpose; at most 1,000.
