@@ -446,6 +446,19 @@ metric_chunks = Table(
     Column("step_max", Big, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
+    # For charts: all but the bodies, which would be read along with the rest.
+    Index(
+        "metric_chunks_by_step",
+        "run_id",
+        "key",
+        "step_min",
+        "at_ms",
+        "step",
+        "value",
+        "is_nan",
+        "step_max",
+        "count",
+    ),
     sqlite_with_rowid=False,
 )
 

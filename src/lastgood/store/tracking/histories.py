@@ -8,8 +8,8 @@ where it begins; a late point goes into the chunk where it belongs.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -59,7 +59,12 @@ _tail_of = Statement(sa.select(_t.sealed, _t.body).where(_t.run_id == _run_id, _
 _of_metric = (_c.run_id == _run_id, _c.key == _key)
 _place = sa.tuple_(*(sa.bindparam(f"place_{c.name}", type_=c.type) for c in _START))
 _outline = Statement(
-    sa.select(*_START, _c.count, _c.step_min, _c.step_max).where(*_of_metric).order_by(*_START)
+    # The flag as the driver gives it: of a long history, making a bool of it costs as much as reading the row.
+    sa.select(
+        *_START[:3], sa.type_coerce(_c.is_nan, sa.Integer), _c.count, _c.step_min, _c.step_max
+    )
+    .where(*_of_metric)
+    .order_by(_c.step_min, *_START)
 )
 _from_start = sa.select(*_START, _c.body).where(*_of_metric).order_by(*_START)
 _first_chunks = Statement(_from_start.limit(CHUNKS_PER_READ))
@@ -79,14 +84,21 @@ _body = Statement(sa.select(_c.body).where(*_of_metric, *_exactly))
 _remove = Statement(metric_chunks.delete().where(*_of_metric, *_exactly))
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """A chunk without its points."""
 
-    start: Point
-    count: int
+    at_ms: int
+    step: int
+    value: float
+    is_nan: int
+    size: int
     step_min: int
     step_max: int
+
+    @property
+    def start(self) -> Point:
+        """Its first point."""
+        return self.at_ms, self.step, self.value, bool(self.is_nan)
 
 
 def add_to_histories(tx: Connection, run_id: str, found: Mapping[str, list[Point]]) -> None:
@@ -189,14 +201,14 @@ def _from_chunks(
 def outline_of(
     connection: Connection, run_id: str, key: str
 ) -> tuple[list[Outline], Sequence[Point]]:
-    """The chunks of a history without their points, in order of time, and the points of its tail."""
+    """The chunks of a history without their points, in order of their least steps and of time, and the points of its tail."""
     of_metric: dict[str, object] = {"run_id": run_id, "key": key}
     tail = _tail_of.first(connection, of_metric)
     if tail is None:
         return [], ()
     sealed, body = tail
     rows = _outline.all(connection, of_metric) if sealed else []
-    return [Outline(_point(row), *row[4:]) for row in rows], unpacked(body)
+    return list(map(Outline._make, rows)), unpacked(body)
 
 
 def chunk_points(connection: Connection, run_id: str, key: str, start: Point) -> Sequence[Point]:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from lastgood.core.tracking import Metric
 from lastgood.store.database import Connection
 from lastgood.store.schema import datasets, run_datasets
-from lastgood.store.tracking.histories import chunk_points, outline_of
+from lastgood.store.tracking.histories import Outline, chunk_points, outline_of
 from lastgood.store.tracking.metrics import history, waiting_points
 from lastgood.store.tracking.points import Point, as_metric
 
@@ -25,7 +25,8 @@ CONTEXT_TAG = "mlflow.data.context"
 LINKS_READ_MAX = 100_000  # distinct pairs of a dataset and its tags that one summary looks at
 EVEN_POINTS_MAX = 10_000  # of a history that is read whole
 _ALL_STEPS = (-(2**63), 2**63 - 1)
-_STEP_ORDER = itemgetter(1, 0, 2, 3)
+_STEP, _STEP_ORDER = itemgetter(1), itemgetter(1, 0, 2, 3)
+_LAST_ORDER = attrgetter("step_max", "at_ms", "step")
 
 _d = datasets.c
 _links = (
@@ -48,17 +49,6 @@ class DatasetSummary:
     context: str | None
 
 
-@dataclass(slots=True)
-class _Piece:
-    """A chunk, or the newest points, as far as steps are wanted; `points` in order of steps, once they are read."""
-
-    step_min: int
-    step_max: int
-    count: int
-    start: Point = (0, 0, 0.0, False)
-    points: Sequence[Point] = ()
-
-
 def sampled_history(
     connection: Connection, run_id: str, key: str, *, limit: int, steps: Steps | None
 ) -> list[Metric]:
@@ -71,46 +61,43 @@ def sampled_history(
     chunks, tail = outline_of(connection, run_id, key)
     waiting = waiting_points(connection, run_id, key)
     first, last = steps or _ALL_STEPS
-    pieces = [
-        _Piece(max(chunk.step_min, first), chunk.step_max, chunk.count, start=chunk.start)
-        for chunk in chunks
-        if chunk.step_max >= first and chunk.step_min <= last
-    ]
+    if steps is not None:
+        chunks = [one for one in chunks if one.step_max >= first and one.step_min <= last]
+
+    def points_in(chunk: Outline) -> Sequence[Point]:
+        found = chunk_points(connection, run_id, key, chunk.start)
+        if steps is not None:
+            found = [point for point in found if first <= point[1] <= last]
+        return sorted(found, key=_STEP)  # within a step they stay in order of time
+
     newest = _by_step({*tail, *waiting}, first, last)
-    if sum(piece.count for piece in pieces) + len(newest) <= EVEN_POINTS_MAX:
-        read = [chunk_points(connection, run_id, key, piece.start) for piece in pieces]
-        every = _by_step({*newest, *chain.from_iterable(read)}, first, last)
+    if sum(chunk.size for chunk in chunks) + len(newest) <= EVEN_POINTS_MAX:
+        every = sorted({*newest, *chain.from_iterable(map(points_in, chunks))}, key=_STEP_ORDER)
         places = _bucket_starts(len(every), limit)
         places[-1:] = [len(every) - 1] if every else []
         return [as_metric(key, every[i]) for i in places]
-    if newest:
-        pieces.append(_Piece(newest[0][1], newest[-1][1], len(newest), points=newest))
-
-    def points_in(piece: _Piece) -> Sequence[Point]:
-        if not piece.points:
-            found = chunk_points(connection, run_id, key, piece.start)
-            piece.points = _by_step(found, first, last)
-        return piece.points
-
-    return [as_metric(key, point) for point in _sparse(pieces, points_in, limit)]
+    return [as_metric(key, point) for point in _sparse(chunks, newest, points_in, limit)]
 
 
 def _sparse(
-    pieces: list[_Piece], points_in: Callable[[_Piece], Sequence[Point]], limit: int
+    chunks: list[Outline],
+    newest: Sequence[Point],
+    points_in: Callable[[Outline], Sequence[Point]],
+    limit: int,
 ) -> list[Point]:
-    """Points evenly spread over pieces in order of their first steps, and the last of all."""
-    pieces.sort(key=lambda piece: piece.step_min)  # stable: equal ones stay in order of time
-    ends = list(accumulate(piece.count for piece in pieces))
+    """Points evenly spread over chunks in order of their first steps and the newest ones, and the last of all."""
+    ends = list(accumulate((chunk.size for chunk in chunks), initial=0))
+    read: dict[int, Sequence[Point]] = {len(chunks): newest}
     found = []
-    for rank in _bucket_starts(ends[-1], limit - 1):
-        i = bisect_right(ends, rank)
-        piece = pieces[i]
-        if points := points_in(piece):
-            place = rank - (ends[i] - piece.count)
-            # A piece at the edge of the wanted steps has fewer points in them than it has.
-            found.append(points[place * len(points) // piece.count])
-    final = max(reversed(pieces), key=lambda piece: piece.step_max)
-    found += points_in(final)[-1:]
+    for rank in _bucket_starts(ends[-1] + len(newest), limit - 1):
+        i = bisect_right(ends, rank) - 1
+        points = read[i] if i in read else read.setdefault(i, points_in(chunks[i]))
+        if points:
+            count = len(newest) if i == len(chunks) else chunks[i].size
+            # A chunk at the edge of the wanted steps has fewer points in them than it has.
+            found.append(points[(rank - ends[i]) * len(points) // count])
+    final = max(chunks, key=_LAST_ORDER)
+    found += max(points_in(final)[-1:], newest[-1:], key=lambda end: [_STEP_ORDER(p) for p in end])
     return sorted(set(found), key=_STEP_ORDER)
 
 

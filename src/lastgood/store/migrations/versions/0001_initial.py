@@ -530,6 +530,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "metric_chunks_by_step",
+        "metric_chunks",
+        ["run_id", "key", "step_min", "at_ms", "step", "value", "is_nan", "step_max", "count"],
+        unique=False,
+    )
     op.create_table(
         "metric_tails",
         sa.Column(
