@@ -148,7 +148,7 @@ def _add_late(tx: Connection, run_id: str, key: str, points: Sequence[Point]) ->
     while points:
         around = _chunk_around.first(tx, of_metric | _placed(points[0]))
         # Before the first chunk there is none around it: then it is the first that grows.
-        *start, body = around or _first_chunks.all(tx, of_metric)[0]
+        *start, body = around or _first_chunks.first(tx, of_metric)  # type: ignore[misc]  # there are chunks
         following = _start_after.first(tx, of_metric | _placed(_point(start)))
         end = bisect_left(points, _point(following)) if following else len(points)
         known = unpacked(body)

@@ -71,7 +71,8 @@ def sampled_history(
         return sorted(found, key=_STEP)  # within a step they stay in order of time
 
     newest = _by_step({*tail, *waiting}, first, last)
-    if sum(chunk.size for chunk in chunks) + len(newest) <= EVEN_POINTS_MAX:
+    # What is not in chunks is at hand, however much of it waits.
+    if not chunks or sum(chunk.size for chunk in chunks) + len(newest) <= EVEN_POINTS_MAX:
         every = sorted({*newest, *chain.from_iterable(map(points_in, chunks))}, key=_STEP_ORDER)
         places = _bucket_starts(len(every), limit)
         places[-1:] = [len(every) - 1] if every else []

@@ -3,11 +3,13 @@
 import math
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from lastgood.core.tracking import Metric, Run
 from lastgood.store.open import open_database
-from lastgood.store.tracking.metrics import add_metrics
+from lastgood.store.tracking.arrivals import arrival_of
+from lastgood.store.tracking.metrics import add_metrics, log_metrics
 from lastgood.store.tracking.summaries import EVEN_POINTS_MAX, sampled_history
 
 COUNT = EVEN_POINTS_MAX + 2_000
@@ -72,6 +74,17 @@ def test_a_range_of_steps(database):
     few = sample(database, "each step", steps=(500, 509), limit=50)
     assert [one.step for one in few] == list(range(500, 510))
     assert sample(database, "each step", steps=(10**9, 10**10)) == []
+
+
+def test_a_sample_of_what_waits_to_be_merged(database):
+    run = msgspec.structs.replace(RUN, run_id="waiting")
+    arrival = arrival_of([Metric("m", i / 7, i, i) for i in range(COUNT)])
+    database.write(lambda tx: log_metrics(tx, run, arrival)).result()
+    found = database.read(lambda c: sampled_history(c, "waiting", "m", limit=LIMIT, steps=None))
+    assert len(found) == LIMIT
+    assert (found[0].step, found[-1].step) == (0, COUNT - 1)
+    few = database.read(lambda c: sampled_history(c, "waiting", "m", limit=50, steps=(500, 509)))
+    assert [one.step for one in few] == list(range(500, 510))
 
 
 def test_a_sample_of_one_is_the_last_point(database):
