@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 VENV2 := .venv-mlflow2
 VENV_DVC := .venv-dvc
+AZURITE := .azurite
+AZURITE_VERSION := 3.37.0
 BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
@@ -25,7 +27,7 @@ fix: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-nightly: $(VENV)/.ready $(VENV2)/.ready $(VENV_DVC)/.ready
+nightly: $(VENV)/.ready $(VENV2)/.ready $(VENV_DVC)/.ready $(AZURITE)/.ready
 	$(BIN)/pytest -n 2 -m "nightly" --timeout 7200 -rP $(ARGS)
 
 bench: $(VENV)/.ready
@@ -59,5 +61,11 @@ $(VENV_DVC)/.ready: requirements/dvc.txt $(VENV)/.ready
 	VIRTUAL_ENV=$(VENV_DVC) $(BIN)/uv pip install --quiet --require-hashes -r requirements/dvc.txt
 	touch $@
 
+# Microsoft's server for tests of Azure's blob storage; it comes from npm, where there is npm.
+$(AZURITE)/.ready: Makefile
+	mkdir -p $(AZURITE)
+	if command -v npm >/dev/null; then npm install --prefix $(AZURITE) --no-package-lock --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION); else echo "no npm: the tests over Azure's protocol are skipped"; fi
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV2) $(VENV_DVC) .mypy_cache .ruff_cache .pytest_cache site
+	rm -rf $(VENV) $(VENV2) $(VENV_DVC) $(AZURITE) .mypy_cache .ruff_cache .pytest_cache site

@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from contract.object_stores import environment, in_s3, running_s3
+from contract.object_stores import AZURITE, environment, in_azure, in_s3, running_azure, running_s3
 from contract.registry_doors import CONFIG, Door, running_server
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.sdk import RemoteRegistry
@@ -36,6 +36,22 @@ def s3_store(s3_endpoint, monkeypatch):
     for name, value in environment(s3_endpoint).items():
         monkeypatch.setenv(name, value)
     return in_s3(uuid.uuid4().hex)
+
+
+@pytest.fixture(scope="session")
+def azure_environment(tmp_path_factory):
+    if not AZURITE.exists():
+        pytest.skip("Azurite is not installed: run make nightly, which needs npm")
+    with running_azure(tmp_path_factory.mktemp("azure")) as variables:
+        yield variables
+
+
+@pytest.fixture
+def azure_store(azure_environment, monkeypatch):
+    """A place of its own in Microsoft's server for tests, which the environment leads to."""
+    for name, value in azure_environment.items():
+        monkeypatch.setenv(name, value)
+    return in_azure(uuid.uuid4().hex)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 """The object stores that the contract runs over, each with a way to harm what it stores."""
 
+import base64
+import hmac
+import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from email.utils import formatdate
 from pathlib import Path
 
 import obstore
@@ -18,6 +22,9 @@ from lastgood.cas.select import open_objects
 READY_TIMEOUT_S = 60.0
 BUCKET = "lastgood"
 KEY, SECRET = "contract-key", "contract-secret"
+AZURITE = Path(__file__).parents[2] / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
+# Made for this run; any account and key may be given to Azurite.
+ACCOUNT, ACCOUNT_KEY = "contract", base64.b64encode(os.urandom(64)).decode()
 
 
 class Local:
@@ -81,6 +88,13 @@ def in_s3(prefix):
     return Remote(bucket, objects=open_objects(url, check=True), location=url)
 
 
+def in_azure(prefix):
+    """A prefix of the container; the environment must lead there."""
+    url = f"az://{BUCKET}/{prefix}"
+    bucket = from_url(url, client_options={"allow_http": True})
+    return Remote(bucket, objects=open_objects(url, check=True), location=url)
+
+
 def environment(endpoint, *, secret=SECRET):
     """The variables with which a process reaches the gateway."""
     return {
@@ -115,6 +129,48 @@ def running_s3(folder):
         process.wait(timeout=READY_TIMEOUT_S)
 
 
+@contextmanager
+def running_azure(folder):
+    """Microsoft's own server for tests of Azure's blob storage, with one container; yields the variables that lead there."""
+    port = _free_port()
+    command = [AZURITE, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder]
+    command += ["--silent", "--disableTelemetry"]
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_it_listens(process, port)
+        _make_container(port)
+        yield {
+            "AZURE_STORAGE_ENDPOINT": f"http://127.0.0.1:{port}/{ACCOUNT}",
+            "AZURE_ALLOW_HTTP": "true",
+            "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
+            "AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY,
+        }
+    finally:
+        process.terminate()
+        process.wait(timeout=READY_TIMEOUT_S)
+
+
+def _make_container(port):
+    """With the signature of Azure's "Shared Key": the library for objects makes no containers."""
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    signed = "PUT" + "\n" * 12 + "".join(f"{k}:{v}\n" for k, v in sorted(headers.items()))
+    signed += f"/{ACCOUNT}/{ACCOUNT}/{BUCKET}\nrestype:container"
+    key = base64.b64decode(ACCOUNT_KEY)
+    signature = base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+    headers |= {"Authorization": f"SharedKey {ACCOUNT}:{signature}", "Content-Length": "0"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_TIMEOUT_S)
+    connection.request("PUT", f"/{ACCOUNT}/{BUCKET}?restype=container", headers=headers)
+    answer = connection.getresponse()
+    assert answer.status == 201, answer.read()
+    connection.close()
+
+
 def _wait_until_it_listens(process, port):
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -124,7 +180,7 @@ def _wait_until_it_listens(process, port):
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"the S3 gateway did not start (exit code {process.poll()})")
+    raise RuntimeError(f"the object store did not start (exit code {process.poll()})")
 
 
 def _free_port():

@@ -21,13 +21,13 @@ from lastgood.errors import IntegrityFailure, NotFound, StoreUnavailable, TooLar
 SIZES = (0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 3 * CHUNK_SIZE + 7)
 
 
-@pytest.fixture(params=["local", "folder", "s3"])
+@pytest.fixture(params=["local", "folder", "s3", pytest.param("azure", marks=pytest.mark.nightly)])
 def store(request, tmp_path):
     if request.param == "local":
         return Local(tmp_path / "objects")
     if request.param == "folder":
         return in_folder(tmp_path / "objects")
-    return request.getfixturevalue("s3_store")
+    return request.getfixturevalue(f"{request.param}_store")
 
 
 @pytest.fixture

@@ -22,7 +22,11 @@ _FULL = re.compile(
 )
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _NO_ANSWER = (
-    ("BadScheme", "plain http is not allowed", "set AWS_ALLOW_HTTP=true if the network is trusted"),
+    (
+        "BadScheme",
+        "plain http is not allowed",
+        "set AWS_ALLOW_HTTP (or GOOGLE_…, AZURE_…) to true if the network is trusted",
+    ),
     ("dns error", "its address is unknown", "check the bucket's name, region and endpoint"),
     ("TimedOut", "it did not answer in time", "check the network, then try again"),
     ("onnect", "it cannot be reached", "check the network and the endpoint, then try again"),
