@@ -82,14 +82,27 @@ def fill_tracking(path: Path, size: Size) -> None:
 
 
 def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
-    def numbers(count: int) -> str:
-        return NUMBERS.format(max(count, 1))
+    """What fills tracking, each with a label; in this order."""
+    each_run = runs_of(size)
+    yield from experiments_and_runs(size, each_run)
+    yield from texts_of_runs(size, each_run)
+    yield from metrics_of_runs(size, each_run)
+    yield from logged_models(size)
 
+
+def numbers(count: int) -> str:
+    return NUMBERS.format(max(count, 1))
+
+
+def runs_of(size: Size) -> str:
+    """A run's number says all about it. Its start is shuffled against its id, as with random ids."""
     others = max(size.experiments - 1, 1)
-    # A run's number says all about it. Its start is shuffled against its id, as with random ids.
-    run = f"""SELECT i, printf('%08x%024x', i * {2**32 // size.runs}, i) AS run_id,
+    return f"""SELECT i, printf('%08x%024x', i * {2**32 // size.runs}, i) AS run_id,
         CASE WHEN i % 10 THEN {BIG_EXPERIMENT} ELSE 2 + (i / 10) % {others} END AS experiment_id,
         {FIRST_MS} + (i * 7919 % {size.runs}) * 1000 AS start_ms FROM n"""
+
+
+def experiments_and_runs(size: Size, each_run: str) -> Iterator[tuple[str, str]]:
     yield (
         "experiments",
         f"""{numbers(size.experiments)} INSERT INTO experiments
@@ -102,9 +115,12 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
         CASE WHEN i % 33 = 0 THEN 'FAILED' WHEN i % 101 = 0 THEN 'RUNNING' ELSE 'FINISHED' END,
         start_ms, CASE WHEN i % 101 AND i % 33 THEN start_ms + i % 3600000 END,
         CASE WHEN i * 13 % 997 < 50 THEN 'deleted' ELSE 'active' END,
-        'mlflow-artifacts:/' || experiment_id || '/' || run_id || '/artifacts' FROM ({run})""",
+        'mlflow-artifacts:/' || experiment_id || '/' || run_id || '/artifacts' FROM ({each_run})""",
     )
-    # Few or many different values, as the key says; every key on every run.
+
+
+def texts_of_runs(size: Size, each_run: str) -> Iterator[tuple[str, str]]:
+    """Few or many different values, as the key says; every key on every run."""
     values = f"""CASE k WHEN 0 THEN 'seed-' || i WHEN 1 THEN 'only' WHEN 2 THEN 'one-of-10-' || (i * 7 / 3 % 10)
         WHEN 3 THEN 'one-of-1000-' || (i * 7 / 3 % 1000) ELSE CAST({CHANCE.format("i", "k")} AS TEXT) END"""
     yield (
@@ -112,7 +128,7 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
         f"""{numbers(size.runs)}, keys(k) AS ({series(size.params)})
         INSERT INTO params (run_id, key, value, experiment_id, start_ms, head)
         SELECT run_id, 'p' || k, {values}, experiment_id, start_ms, substr({values}, 1, {HEAD_LENGTH})
-        FROM ({run}) CROSS JOIN keys""",
+        FROM ({each_run}) CROSS JOIN keys""",
     )
     values = f"""CASE k WHEN 0 THEN printf('%040x', i / 100) WHEN 1 THEN 'run-' || (i * 31 % {size.runs})
         WHEN 2 THEN '/home/user/train.py' WHEN 3 THEN 'user-' || (i % 50) ELSE 'team-' || (i % 20) END"""
@@ -122,9 +138,12 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
         (2, 'mlflow.source.name'), (3, 'mlflow.user'), (4, 'team'))
         INSERT INTO run_tags (run_id, key, value, experiment_id, start_ms, head)
         SELECT run_id, key, {values}, experiment_id, start_ms, substr({values}, 1, {HEAD_LENGTH})
-        FROM ({run}) CROSS JOIN keys""",
+        FROM ({each_run}) CROSS JOIN keys""",
     )
-    # m0: all different; m1: the same everywhere; m2: ten values; m3: NaN in one of 100 runs.
+
+
+def metrics_of_runs(size: Size, each_run: str) -> Iterator[tuple[str, str]]:
+    """m0: all different; m1: the same everywhere; m2: ten values; m3: NaN in one of 100 runs."""
     value = f"CASE k WHEN 1 THEN 1.0 WHEN 2 THEN i % 10 ELSE {CHANCE.format('i', 'k')} END"
     yield (
         "latest_metrics",
@@ -132,13 +151,16 @@ def tracking_statements(size: Size) -> Iterator[tuple[str, str]]:
         INSERT INTO latest_metrics (run_id, key, at_ms, step, value, is_nan, experiment_id, start_ms)
         SELECT run_id, 'm' || k, start_ms + 1000, 0,
         CASE WHEN k = 3 AND i % 100 = 0 THEN 0.0 ELSE {value} END, k = 3 AND i % 100 = 0,
-        experiment_id, start_ms FROM ({run}) CROSS JOIN keys""",
+        experiment_id, start_ms FROM ({each_run}) CROSS JOIN keys""",
     )
     yield (
         "metric_tails",
         """INSERT INTO metric_tails (run_id, key, sealed, body)
         SELECT run_id, key, 0, packed_point(at_ms, step, value, is_nan) FROM latest_metrics""",
     )
+
+
+def logged_models(size: Size) -> Iterator[tuple[str, str]]:
     model = f"""SELECT i, printf('m-%032x', i * 7919 % {max(size.logged_models, 1)}) AS model_id,
         {BIG_EXPERIMENT} AS experiment_id, {FIRST_MS} + i * 1000 AS created_ms FROM n WHERE {size.logged_models}"""
     yield (

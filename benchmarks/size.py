@@ -32,6 +32,8 @@ SECONDS_PER_KIND = 5.0
 TARGET_MS = {"metric history": 100.0, "bulk interval": 100.0}
 TARGET_DEFAULT_MS = 50.0
 FIRST_MS = 1_700_000_000_000
+FEW = [str(i) for i in range(1, 11)]  # experiments
+BY_M0 = {"order_by": ["metrics.m0 DESC"]}
 
 Ask = Callable[[Client, int], dict]
 
@@ -79,24 +81,43 @@ def post(path: str, body: dict) -> Ask:
     return lambda client, i: client.ok("POST", PREFIX + path, body)
 
 
+def middle(i: int) -> float:
+    """Somewhere among the values, elsewhere each time."""
+    return 0.05 + (i * 37 % 90) / 100
+
+
 def kinds(runs_count: int) -> dict[str, Ask]:
-    few = [str(i) for i in range(1, 11)]
+    """What is asked, by what it is called in the results."""
+    return {
+        **all_runs(),
+        **runs_by_metric(),
+        **runs_by_param(),
+        **runs_by_tag(),
+        **runs_by_attribute(runs_count),
+        **experiments_and_models(),
+        **versions_of_models(),
+        **logged_models(),
+        **look_ups(),
+        **histories(),
+    }
 
-    def middle(i: int) -> float:
-        return 0.05 + (i * 37 % 90) / 100
 
-    last_ms = FIRST_MS + runs_count * 1000
-    by_m0 = {"order_by": ["metrics.m0 DESC"]}
+def all_runs() -> dict[str, Ask]:
     return {
         "runs: no filter": runs_search(lambda i: {}),
         "runs: no filter, deep": deep_runs(lambda i: {}),
-        "runs: no filter, 10 experiments": runs_search(lambda i: {}, few),
+        "runs: no filter, 10 experiments": runs_search(lambda i: {}, FEW),
         "runs: no filter, deleted": runs_search(lambda i: {"run_view_type": "DELETED_ONLY"}),
         "runs: no filter, all": runs_search(lambda i: {"run_view_type": "ALL"}),
-        "runs: metric > x by metric desc": runs_search(lambda i: {"filter": f"metrics.m0 > {middle(i)}"} | by_m0),
-        "runs: metric > x by metric desc, deep": deep_runs(lambda i: {"filter": "metrics.m0 > 0.1"} | by_m0),
+    }  # fmt: skip
+
+
+def runs_by_metric() -> dict[str, Ask]:
+    return {
+        "runs: metric > x by metric desc": runs_search(lambda i: {"filter": f"metrics.m0 > {middle(i)}"} | BY_M0),
+        "runs: metric > x by metric desc, deep": deep_runs(lambda i: {"filter": "metrics.m0 > 0.1"} | BY_M0),
         "runs: metric > x by metric desc, 10 experiments": runs_search(
-            lambda i: {"filter": f"metrics.m0 > {middle(i)}"} | by_m0, few
+            lambda i: {"filter": f"metrics.m0 > {middle(i)}"} | BY_M0, FEW
         ),
         "runs: metric > x by metric asc": runs_search(
             lambda i: {"filter": f"metrics.m0 > {middle(i)}", "order_by": ["metrics.m0 ASC"]}
@@ -104,36 +125,52 @@ def kinds(runs_count: int) -> dict[str, Ask]:
         "runs: metric > x (half match)": runs_search(lambda i: {"filter": f"metrics.m4 > {0.4 + middle(i) / 5}"}),
         "runs: metric > x (few match)": runs_search(lambda i: {"filter": f"metrics.m4 > {1 - middle(i) / 1000}"}),
         "runs: two metrics": runs_search(
-            lambda i: {"filter": f"metrics.m4 > {middle(i)} AND metrics.m5 < {middle(i + 7)}"} | by_m0
+            lambda i: {"filter": f"metrics.m4 > {middle(i)} AND metrics.m5 < {middle(i + 7)}"} | BY_M0
         ),
         "runs: by a metric with one value": runs_search(lambda i: {"order_by": ["metrics.m1 ASC"]}),
         "runs: by a metric with ten values": runs_search(lambda i: {"order_by": ["metrics.m2 ASC"]}),
         "runs: by a metric that is NaN in some": runs_search(lambda i: {"order_by": ["metrics.m3 DESC"]}),
         "runs: by an unknown metric": runs_search(lambda i: {"order_by": ["metrics.unknown DESC"]}),
+    }  # fmt: skip
+
+
+def runs_by_param() -> dict[str, Ask]:
+    return {
         "runs: param = (1 of 10)": runs_search(lambda i: {"filter": f"params.p2 = 'one-of-10-{i % 10}'"}),
         "runs: param = (1 of 1000)": runs_search(lambda i: {"filter": f"params.p3 = 'one-of-1000-{i * 7 % 1000}'"}),
         "runs: param = (one run)": runs_search(lambda i: {"filter": f"params.p0 = 'seed-{i * 91 + 1}'"}),
-        "runs: param = by metric": runs_search(lambda i: {"filter": f"params.p2 = 'one-of-10-{i % 10}'"} | by_m0),
+        "runs: param = by metric": runs_search(lambda i: {"filter": f"params.p2 = 'one-of-10-{i % 10}'"} | BY_M0),
         "runs: param = (1 of 1000) by metric": runs_search(
-            lambda i: {"filter": f"params.p3 = 'one-of-1000-{i * 7 % 1000}'"} | by_m0
+            lambda i: {"filter": f"params.p3 = 'one-of-1000-{i * 7 % 1000}'"} | BY_M0
         ),
         "runs: param = and metric > x by metric": runs_search(
-            lambda i: {"filter": f"params.p2 = 'one-of-10-{i % 10}' AND metrics.m0 > {middle(i)}"} | by_m0
+            lambda i: {"filter": f"params.p2 = 'one-of-10-{i % 10}' AND metrics.m0 > {middle(i)}"} | BY_M0
         ),
         "runs: by param": runs_search(lambda i: {"order_by": ["params.p3 ASC"]}),
         "runs: by param with one value": runs_search(lambda i: {"order_by": ["params.p1 ASC"]}),
+    }  # fmt: skip
+
+
+def runs_by_tag() -> dict[str, Ask]:
+    return {
         "runs: tag = ": runs_search(lambda i: {"filter": f"tags.team = 'team-{i % 20}'"}),
         "runs: tag LIKE 'x%'": runs_search(lambda i: {"filter": f"tags.team LIKE 'team-{i % 10}%'"}),
         "runs: tag LIKE '%x%' (many match)": runs_search(lambda i: {"filter": f"tags.team LIKE '%-{i % 10}'"}),
         "runs: tag LIKE '%x%' (none match)": runs_search(lambda i: {"filter": f"tags.team LIKE '%none-{i}%'"}),
+    }  # fmt: skip
+
+
+def runs_by_attribute(runs_count: int) -> dict[str, Ask]:
+    last_ms = FIRST_MS + runs_count * 1000
+    return {
         "runs: start_time range": runs_search(
             lambda i: {"filter": f"attributes.start_time < {FIRST_MS + int(middle(i) * runs_count) * 1000}"}
         ),
         "runs: recent, by metric": runs_search(
-            lambda i: {"filter": f"attributes.start_time > {last_ms - 3_600_000}"} | by_m0
+            lambda i: {"filter": f"attributes.start_time > {last_ms - 3_600_000}"} | BY_M0
         ),
         "runs: status = ": runs_search(lambda i: {"filter": f"attributes.status = '{('FAILED', 'RUNNING')[i % 2]}'"}),
-        "runs: status = by metric": runs_search(lambda i: {"filter": "attributes.status = 'FAILED'"} | by_m0),
+        "runs: status = by metric": runs_search(lambda i: {"filter": "attributes.status = 'FAILED'"} | BY_M0),
         "runs: user_id = ": runs_search(lambda i: {"filter": f"attributes.user_id = 'user-{i % 50}'"}),
         "runs: name = ": runs_search(lambda i: {"filter": f"attributes.run_name = 'run-{i * 91}'"}),
         "runs: name ILIKE '%x%' (some match)": runs_search(
@@ -149,17 +186,32 @@ def kinds(runs_count: int) -> dict[str, Ask]:
         ),
         "runs: by metric, then param": runs_search(lambda i: {"order_by": ["metrics.m0 DESC", "params.p3 ASC"]}),
         "runs: page of 1000": runs_search(lambda i: {"max_results": 1000}),
+    }  # fmt: skip
+
+
+def experiments_and_models() -> dict[str, Ask]:
+    return {
         "experiments: no filter": post("/experiments/search", {"max_results": PAGE}),
         "experiments: name LIKE": post("/experiments/search", {"max_results": PAGE, "filter": "name LIKE 'experiment-9%'"}),
         "models: no filter": get("/registered-models/search?max_results=100"),
         "models: name LIKE": get("/registered-models/search?max_results=100&filter=name+LIKE+%27model-9%25%27"),
         "models: tag = ": get("/registered-models/search?max_results=100&filter=tags.team+%3D+%27team-3%27"),
         "models: last changed": get("/registered-models/search?max_results=100&order_by=last_updated_timestamp+DESC"),
+    }  # fmt: skip
+
+
+def versions_of_models() -> dict[str, Ask]:
+    return {
         "versions: no filter": get("/model-versions/search?max_results=100"),
         "versions: of one model": get("/model-versions/search?max_results=100&filter=name+%3D+%27big%27"),
         "versions: run_id = ": get("/model-versions/search?max_results=100&filter=run_id+%3D+%27{i:032x}%27"),
         "versions: tag = ": get("/model-versions/search?max_results=100&filter=tags.quality+%3D+%27q3%27"),
         "versions: by number": get("/model-versions/search?max_results=100&order_by=version_number+DESC"),
+    }  # fmt: skip
+
+
+def logged_models() -> dict[str, Ask]:
+    return {
         "logged models: no filter": post("/logged-models/search", {"experiment_ids": ["1"], "max_results": 50}),
         "logged models: metric > x by metric": post(
             "/logged-models/search",
@@ -173,10 +225,20 @@ def kinds(runs_count: int) -> dict[str, Ask]:
         "logged models: param =": post(
             "/logged-models/search", {"experiment_ids": ["1"], "max_results": 50, "filter": "params.depth = 'depth-3'"}
         ),
+    }  # fmt: skip
+
+
+def look_ups() -> dict[str, Ask]:
+    return {
         "latest versions": post("/registered-models/get-latest-versions", {"name": "big"}),
         "alias": get("/registered-models/alias?name=big&alias=champion"),
         "registered model": get("/registered-models/get?name=big"),
         "version": get("/model-versions/get?name=big&version=17"),
+    }  # fmt: skip
+
+
+def histories() -> dict[str, Ask]:
+    return {
         "metric history": get(f"/metrics/get-history?run_id={'0' * 32}&metric_key=loss&max_results=1000"),
         "metric history, deep": deep(
             lambda c, i, token: c.ok(
