@@ -8,7 +8,9 @@ from lastgood.engine.tracking import limits
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import summaries as store
-from lastgood.store.tracking.summaries import DatasetSummary, Steps
+from lastgood.store.tracking.histories import Steps
+from lastgood.store.tracking.samples import sampled_history
+from lastgood.store.tracking.summaries import DatasetSummary
 
 __all__ = ["DatasetSummary", "Steps", "Summaries"]
 
@@ -57,7 +59,7 @@ class Summaries:
             return [
                 (run_id, metric)
                 for run_id in run_ids
-                for metric in store.sampled_history(
+                for metric in sampled_history(
                     connection, run_id, key, limit=results_max, steps=steps
                 )
             ]

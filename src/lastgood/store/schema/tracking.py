@@ -155,6 +155,8 @@ metric_chunks = Table(
     Column("count", Big, nullable=False),
     Column("step_min", Big, nullable=False),
     Column("step_max", Big, nullable=False),
+    # Whether its points, which are in order of time, are in order of steps too: then one of them is read at its place.
+    Column("in_step_order", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run_id", "key", "at_ms", "step", "value", "is_nan"),
     # For charts: all but the bodies, which would be read along with the rest.

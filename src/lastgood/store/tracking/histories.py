@@ -9,6 +9,7 @@ where it begins; a late point goes into the chunk where it belongs.
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -17,13 +18,33 @@ from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.lists import among, listed
 from lastgood.store.schema import metric_chunks, metric_tails
-from lastgood.store.statement import Row, Statement
-from lastgood.store.tracking.points import Point, count_of, last_of, packed, part_of, unpacked
+from lastgood.store.statement import Row, Statement, ask_all
+from lastgood.store.tracking.points import (
+    Point,
+    count_of,
+    last_of,
+    packed,
+    part_of,
+    span_of,
+    unpacked,
+)
 
-__all__ = ["Outline", "add_to_histories", "chunk_points", "outline_of", "points_after"]
+__all__ = [
+    "Outline",
+    "Part",
+    "Steps",
+    "add_to_histories",
+    "outline_of",
+    "points_after",
+    "points_of_parts",
+]
+
+Steps = tuple[int, int]
+"""The first and the last step that are wanted."""
 
 CHUNK_POINTS = 512  # in a chunk, and at most in a tail
 CHUNKS_PER_READ = 64
+_STEP = itemgetter(1)
 
 _c, _t = metric_chunks.c, metric_tails.c
 _START = (_c.at_ms, _c.step, _c.value, _c.is_nan)
@@ -37,6 +58,7 @@ _CHUNK = (
     "count",
     "step_min",
     "step_max",
+    "in_step_order",
     "body",
 )
 _add_chunks = Statement(insert(metric_chunks), _CHUNK)
@@ -63,7 +85,11 @@ _outline = Statement(
     sa.select(
         *_START[:3], sa.type_coerce(_c.is_nan, sa.Integer), _c.count, _c.step_min, _c.step_max
     )
-    .where(*_of_metric)
+    .where(
+        *_of_metric,
+        _c.step_min <= sa.bindparam("last_step"),
+        _c.step_max >= sa.bindparam("first_step"),
+    )
     .order_by(_c.step_min, *_START)
 )
 _from_start = sa.select(*_START, _c.body).where(*_of_metric).order_by(*_START)
@@ -79,7 +105,14 @@ _start_after = Statement(
     sa.select(*_START).where(*_of_metric, sa.tuple_(*_START) > _place).order_by(*_START).limit(1)
 )
 _exactly = tuple(c == sa.bindparam(f"place_{c.name}") for c in _START)
-_body = Statement(sa.select(_c.body).where(*_of_metric, *_exactly))
+# PostgreSQL has no `substr` for the numbers as they are bound.
+_span = (sa.cast(sa.bindparam(name), sa.Integer) for name in ("first_byte", "byte_count"))
+_part = Statement(
+    sa.select(
+        _c.in_step_order,
+        sa.case((_c.in_step_order, sa.func.substr(_c.body, *_span)), else_=_c.body),
+    ).where(*_of_metric, *_exactly)
+)
 # SQLAlchemy keeps the names of columns for itself in what deletes.
 _remove = Statement(metric_chunks.delete().where(*_of_metric, *_exactly))
 
@@ -95,10 +128,13 @@ class Outline(NamedTuple):
     step_min: int
     step_max: int
 
-    @property
-    def start(self) -> Point:
-        """Its first point."""
-        return self.at_ms, self.step, self.value, bool(self.is_nan)
+
+class Part(NamedTuple):
+    """Some points of a chunk, by their places in the order of steps; within a step, of time."""
+
+    chunk: Outline
+    first: int
+    end: int
 
 
 def add_to_histories(tx: Connection, run_id: str, found: Mapping[str, list[Point]]) -> None:
@@ -199,28 +235,55 @@ def _from_chunks(
 
 
 def outline_of(
-    connection: Connection, run_id: str, key: str
-) -> tuple[list[Outline], Sequence[Point]]:
-    """The chunks of a history without their points, in order of their least steps and of time, and the points of its tail."""
+    connection: Connection, run_id: str, key: str, *, steps: Steps
+) -> tuple[list[Row], Sequence[Point]]:
+    """Of a history, the chunks that can hold some of the steps, in order of their least steps and of time, and the tail.
+
+    Returns:
+        What makes an `Outline` of each chunk, of which there may be many thousands, and all points of the tail.
+    """
     of_metric: dict[str, object] = {"run_id": run_id, "key": key}
     tail = _tail_of.first(connection, of_metric)
     if tail is None:
         return [], ()
     sealed, body = tail
-    rows = _outline.all(connection, of_metric) if sealed else []
-    return list(map(Outline._make, rows)), unpacked(body)
+    first, last = steps
+    asked = of_metric | {"first_step": first, "last_step": last}
+    return _outline.all(connection, asked) if sealed else [], unpacked(body)
 
 
-def chunk_points(connection: Connection, run_id: str, key: str, start: Point) -> Sequence[Point]:
-    """The points of the chunk that begins there."""
-    body = _body.scalar(connection, {"run_id": run_id, "key": key} | _placed(start))
-    return unpacked(body)
+def points_of_parts(
+    connection: Connection, run_id: str, key: str, parts: Sequence[Part]
+) -> Iterator[Sequence[Point]]:
+    """The points of each part, in order of steps; read as they are taken, and where nothing has to be sorted they alone."""
+    of_metric: dict[str, object] = {"run_id": run_id, "key": key}
+    for i in range(0, len(parts), CHUNKS_PER_READ):
+        some = parts[i : i + CHUNKS_PER_READ]
+        answers = ask_all(connection, [(_part, of_metric | _spanned(part)) for part in some])
+        for (_, first, end), ((in_step_order, body),) in zip(some, answers, strict=True):
+            points = unpacked(body)
+            yield points if in_step_order else sorted(points, key=_STEP)[first:end]
+
+
+def _spanned(part: Part) -> dict[str, object]:
+    first, count = span_of(part.first, part.end)
+    return _placed(_point(part.chunk)) | {"first_byte": first, "byte_count": count}
 
 
 def _chunk_row(run_id: str, key: str, body: bytes) -> Row:
     points = unpacked(body)
     steps = [point[1] for point in points]
-    return (run_id, key, *points[0], len(points), min(steps), max(steps), body)
+    ordered = sorted(steps)
+    return (
+        run_id,
+        key,
+        *points[0],
+        len(points),
+        ordered[0],
+        ordered[-1],
+        steps == ordered,
+        body,
+    )
 
 
 def _placed(point: Point) -> dict[str, object]:

@@ -11,7 +11,17 @@ from typing import Any
 
 from lastgood.core.tracking import Metric
 
-__all__ = ["Point", "as_metric", "as_point", "count_of", "last_of", "packed", "part_of", "unpacked"]
+__all__ = [
+    "Point",
+    "as_metric",
+    "as_point",
+    "count_of",
+    "last_of",
+    "packed",
+    "part_of",
+    "span_of",
+    "unpacked",
+]
 
 Point = tuple[int, int, float, bool]
 
@@ -43,6 +53,11 @@ def unpacked(body: bytes) -> Sequence[Point]:
 def part_of(body: bytes, start: int, end: int | None = None) -> bytes:
     """Some of the points of a value, by their places in it."""
     return body[start * _POINT.size : None if end is None else end * _POINT.size]
+
+
+def span_of(start: int, end: int) -> tuple[int, int]:
+    """Where those points are in a value, as SQL's ``substr`` takes it: the first byte, counted from 1, and how many."""
+    return start * _POINT.size + 1, (end - start) * _POINT.size
 
 
 def last_of(body: bytes) -> Point:

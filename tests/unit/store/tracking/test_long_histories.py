@@ -10,13 +10,14 @@ from lastgood.core.tracking import Metric, Run
 from lastgood.store.open import open_database
 from lastgood.store.tracking.arrivals import arrival_of
 from lastgood.store.tracking.metrics import add_metrics, log_metrics
-from lastgood.store.tracking.summaries import EVEN_POINTS_MAX, sampled_history
+from lastgood.store.tracking.samples import EVEN_POINTS_MAX, sampled_history
 
 COUNT = EVEN_POINTS_MAX + 2_000
 LIMIT = 320
 RUN = Run("r", 0, "name", "user", "RUNNING", 1, None, "active", "")
 HISTORIES = {
     "each step": [Metric("each step", i / 7, i // 10, i) for i in range(COUNT)],
+    "swapped": [Metric("swapped", i / 7, i, i ^ 1) for i in range(COUNT)],
     "one step": [Metric("one step", i / 7, i * 10, 0) for i in range(COUNT)],
     "few steps": [Metric("few steps", i / 7, i * 10, i % 5) for i in range(COUNT)],
     "nothing differs": [Metric("nothing differs", i / 7, 1, 0) for i in range(COUNT)],
@@ -26,7 +27,7 @@ HISTORIES = {
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
+def filled(tmp_path_factory):
     database = open_database(tmp_path_factory.mktemp("long") / "lastgood.db")
     for points in HISTORIES.values():
         database.write(lambda tx, points=points: add_metrics(tx, RUN, points)).result()
@@ -34,8 +35,8 @@ def database(tmp_path_factory):
     database.close()
 
 
-def sample(database, key, *, limit=LIMIT, steps=None):
-    return database.read(lambda c: sampled_history(c, "r", key, limit=limit, steps=steps))
+def sample(filled, key, *, limit=LIMIT, steps=None):
+    return filled.read(lambda c: sampled_history(c, "r", key, limit=limit, steps=steps))
 
 
 def place(metric):
@@ -43,8 +44,8 @@ def place(metric):
 
 
 @pytest.mark.parametrize("key", HISTORIES)
-def test_a_sample_keeps_the_ends_and_the_order_and_has_nothing_twice(database, key):
-    found = sample(database, key)
+def test_a_sample_keeps_the_ends_and_the_order_and_has_nothing_twice(filled, key):
+    found = sample(filled, key)
     ordered = sorted(HISTORIES[key], key=place)
     assert (found[0].step, found[0].at_ms) == (ordered[0].step, ordered[0].at_ms)
     assert (found[-1].step, found[-1].at_ms) == (ordered[-1].step, ordered[-1].at_ms)
@@ -53,27 +54,50 @@ def test_a_sample_keeps_the_ends_and_the_order_and_has_nothing_twice(database, k
     assert len({repr(one) for one in found}) == len(found)
 
 
-def test_points_are_evenly_spread_over_steps(database):
-    steps = [one.step for one in sample(database, "each step")]
+def test_points_are_evenly_spread_over_steps(filled):
+    steps = [one.step for one in sample(filled, "each step")]
     assert len(steps) == LIMIT
     assert max(b - a for a, b in pairwise(steps)) <= 1 + COUNT // (LIMIT - 1)
 
 
+def evenly(points, limit):
+    """The sample that the whole history gives, read and sorted."""
+    ordered = sorted(points, key=place)
+    size, larger = divmod(len(points), limit - 1)
+    return [ordered[i * size + min(i, larger)] for i in range(limit - 1)] + ordered[-1:]
+
+
+@pytest.mark.parametrize("key", ["each step", "swapped"])
+@pytest.mark.parametrize("limit", [2, LIMIT, 2_500])
+def test_places_are_the_same_whether_chunks_are_in_order_of_steps_or_not(filled, key, limit):
+    assert sample(filled, key, limit=limit) == evenly(HISTORIES[key], limit)
+
+
+def test_a_late_point_takes_its_place_among_the_steps_of_its_chunk(database):
+    """The chunk that it comes into was in order of steps, and is not any more."""
+    run, late = msgspec.structs.replace(RUN, run_id="late"), Metric("m", 1.0, 100, 200)
+    others = [Metric("m", i / 7, i, i) for i in range(COUNT) if i != late.step]
+    for points in (others, [late]):
+        database.write(lambda tx, points=points: add_metrics(tx, run, points)).result()
+    found = database.read(lambda c: sampled_history(c, "late", "m", limit=2_500, steps=None))
+    assert found == evenly([*others, late], 2_500)
+
+
 @pytest.mark.parametrize(("key", "least"), [("one step", LIMIT - 10), ("few steps", LIMIT - 10)])
-def test_where_steps_are_few_points_are_spread_over_time(database, key, least):
-    found = sample(database, key)
+def test_where_steps_are_few_points_are_spread_over_time(filled, key, least):
+    found = sample(filled, key)
     assert len(found) >= least
     times = sorted(one.at_ms for one in found)
     assert max(b - a for a, b in pairwise(times)) < COUNT * 10 / 50
 
 
-def test_a_range_of_steps(database):
-    found = sample(database, "each step", steps=(500, 11_999), limit=50)
+def test_a_range_of_steps(filled):
+    found = sample(filled, "each step", steps=(500, 11_999), limit=50)
     assert (found[0].step, found[-1].step) == (500, 11_999)
     assert len(found) == 50
-    few = sample(database, "each step", steps=(500, 509), limit=50)
+    few = sample(filled, "each step", steps=(500, 509), limit=50)
     assert [one.step for one in few] == list(range(500, 510))
-    assert sample(database, "each step", steps=(10**9, 10**10)) == []
+    assert sample(filled, "each step", steps=(10**9, 10**10)) == []
 
 
 def test_a_sample_of_what_waits_to_be_merged(database):
@@ -87,11 +111,11 @@ def test_a_sample_of_what_waits_to_be_merged(database):
     assert [one.step for one in few] == list(range(500, 510))
 
 
-def test_a_sample_of_one_is_the_last_point(database):
-    assert [one.step for one in sample(database, "each step", limit=1)] == [COUNT - 1]
+def test_a_sample_of_one_is_the_last_point(filled):
+    assert [one.step for one in sample(filled, "each step", limit=1)] == [COUNT - 1]
 
 
-def test_no_sample_reads_more_chunks_than_it_shows_points(database):
+def test_no_sample_reads_more_chunks_than_it_shows_points(filled):
     """Of the rest only the outline is read, which does not touch the bodies."""
     statements = []
 
@@ -106,7 +130,7 @@ def test_no_sample_reads_more_chunks_than_it_shows_points(database):
             for row in driver.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
         ]
 
-    plan = database.peek(look)
-    assert sum(text.startswith("SELECT metric_chunks.body") for text in statements) <= 5
+    plan = filled.peek(look)
+    assert sum(text.startswith("SELECT metric_chunks.in_step_order") for text in statements) <= 5
     assert all(step.startswith("SEARCH metric_") for step in plan if "metric_" in step)
     assert not any("TEMP B-TREE" in step for step in plan)
