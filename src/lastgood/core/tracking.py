@@ -1,6 +1,7 @@
 """What tracking knows of experiments, runs and logged models, as values."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ __all__ = [
     "ModelMetric",
     "Run",
     "RunFacts",
+    "RunPlace",
 ]
 
 ACTIVE = "active"
@@ -51,6 +53,17 @@ class Run(msgspec.Struct, frozen=True, gc=False):
     end_ms: int | None
     lifecycle: str
     artifact_uri: str
+
+
+class RunPlace(NamedTuple):
+    """What whoever writes to a run has to know of it."""
+
+    run_id: str
+    experiment_id: int
+    start_ms: int
+    lifecycle: str
+    waiting: int
+    """What of its metrics was not merged yet, see `lastgood.store.tracking.arrivals`."""
 
 
 class Metric(msgspec.Struct, frozen=True, gc=False):

@@ -6,14 +6,19 @@ only then acknowledges. Durable and fast at once; and because one thread writes,
 such a function cannot be overtaken. Other processes that write the same database are kept apart by
 the backend: a transaction begins when theirs has ended, and sees it.
 
+Writes of one kind can also be queued as values, beside the one function that stores many of them: then those
+that stand next to each other in the queue cost the statements of one.
+
 Readers see a snapshot: they never wait for the writer and never see half of a transaction.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from lastgood.errors import LastgoodError, Overloaded, StoreUnavailable
@@ -23,7 +28,9 @@ from lastgood.store.inbox import Inbox
 __all__ = ["Connection", "Database"]
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - an item
 Unit = Callable[[Connection], Any]
+Together = Callable[[Connection, Sequence[I]], Sequence[T | LastgoodError]]
 
 GROUP_SIZE_MAX = 256  # bounds how long the first of a group waits for the last
 GATHER_S_MAX = 0.002  # for callers that were acknowledged together and ask again
@@ -31,13 +38,24 @@ CLOSE_TIMEOUT_S = 30.0
 QUEUE_MAX = 10_000  # writes that wait; a disk that hangs must not fill the memory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take as long as queueing does
 class _Queued:
-    unit: Unit
     future: Future[Any]
+    item: Any
+    """A unit; or, with `together`, what that stores."""
+    together: Together[Any, Any] | None = None
+
+    def run(self, connection: Connection) -> Any:
+        """Do it alone."""
+        if self.together is None:
+            return self.item(connection)
+        (answer,) = self.together(connection, (self.item,))
+        if isinstance(answer, LastgoodError):
+            raise answer
+        return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Attempt:
     """What a unit of the open transaction came to; told to its caller after the commit."""
 
@@ -82,7 +100,23 @@ class Database:
         Raises (through the future):
             Overloaded: ten thousand writes wait already. StoreUnavailable: the database is closed, or fails.
         """
-        future: Future[T] = Future()
+        return self._queue(_Queued(Future(), unit))
+
+    def write_together(self, together: Together[I, T], item: I) -> Future[T]:
+        """Queue a write that shares its statements with others of its kind.
+
+        `together` gets items that were queued one after the other, in that order, and gives for each its
+        result, or the error that refuses it; of one that it refuses it must not have stored anything. If it
+        raises, nothing was stored, and each item is tried alone. All else is as with `write`.
+
+        Args:
+            together: Stores items; the same function for all that may be stored together.
+            item: What to store.
+        """
+        return self._queue(_Queued(Future(), item, together))
+
+    def _queue(self, queued: _Queued) -> "Future[Any]":
+        future = queued.future
         future.set_running_or_notify_cancel()
         refusal: LastgoodError
         with self._lock:
@@ -94,7 +128,7 @@ class Database:
                     hint="try again in a moment; is the disk well?",
                 )
             else:
-                self._inbox.put(_Queued(unit, future))
+                self._inbox.put(queued)
                 return future
         future.set_exception(refusal)
         return future
@@ -194,7 +228,12 @@ class Database:
     ) -> list[_Attempt]:
         try:
             session.begin(carefully=carefully)
-            attempts = [self._attempt(session, item) for item in group]
+            attempts = []
+            for together, items in groupby(group, key=attrgetter("together")):
+                if together is None or carefully:
+                    attempts += [self._attempt(session, item) for item in items]
+                else:
+                    attempts += self._attempt_together(session, together, list(items))
             session.commit()
         except BaseException:
             session.roll_back()
@@ -205,7 +244,7 @@ class Database:
         """Run one unit in the open transaction; raises only what dooms the whole group."""
         session.save()
         try:
-            result = item.unit(session.connection)
+            result = item.run(session.connection)
             session.keep()
         except Exception as error:  # the unit's own refusal goes to its caller alone
             known = self._backend.explain(error)
@@ -216,6 +255,23 @@ class Database:
                 known.__cause__ = error
             return _Attempt(item.future, refusal=known or error)
         return _Attempt(item.future, result=result)
+
+    def _attempt_together(
+        self, session: WriteSession, together: Together[Any, Any], items: list[_Queued]
+    ) -> list[_Attempt]:
+        """Run neighbours of one kind in the open transaction; raises what dooms the group, or has it tried one by one."""
+        try:
+            answers = together(session.connection, [item.item for item in items])
+        except Exception as error:
+            if isinstance(self._backend.explain(error), StoreUnavailable):
+                raise
+            raise CannotUndo from error  # for which of them is found out one by one
+        return [
+            _Attempt(item.future, refusal=answer)
+            if isinstance(answer, LastgoodError)
+            else _Attempt(item.future, result=answer)
+            for item, answer in zip(items, answers, strict=True)
+        ]
 
     def _drop_session(self) -> None:
         if self._session is not None:

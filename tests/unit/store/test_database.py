@@ -145,6 +145,59 @@ def test_a_unit_refused_before_it_wrote_does_not_make_its_group_run_again(databa
     assert runs == [[1]]
 
 
+def test_neighbours_of_one_kind_are_stored_together_in_their_order(database, gate):
+    calls = []
+
+    def together(tx, items):
+        calls.append(list(items))
+        for item in items:
+            insert(item)(tx)
+        return [item * 10 for item in items]
+
+    first = [database.write_together(together, n) for n in (1, 2, 3)]
+    between = database.write(rows)
+    last = [database.write_together(together, n) for n in (4, 5)]
+    gate.set()
+    assert [future.result() for future in first + last] == [10, 20, 30, 40, 50]
+    assert between.result() == [1, 2, 3]
+    assert calls == [[1, 2, 3], [4, 5]]
+
+
+def test_of_writes_together_each_is_refused_alone(database, gate):
+    def even(tx, items):
+        good = [n for n in items if n % 2 == 0]
+        if good:
+            insert(*good)(tx)
+        return [n if n % 2 == 0 else NotFound(f"{n} is odd") for n in items]
+
+    futures = [database.write_together(even, n) for n in (1, 2, 3, 4)]
+    gate.set()
+    assert [type(future.exception()) for future in futures] == [
+        NotFound,
+        type(None),
+        NotFound,
+        type(None),
+    ]
+    assert database.read(rows) == [2, 4]
+
+
+def test_writes_together_that_fail_are_tried_one_by_one(database, gate):
+    sizes = []
+
+    def together(tx, items):
+        sizes.append(len(items))
+        for item in items:
+            insert(item)(tx)
+        return list(items)
+
+    futures = [database.write_together(together, n) for n in (1, 2, 2, 3)]
+    gate.set()
+    assert [futures[i].result() for i in (0, 1, 3)] == [1, 2, 3]
+    assert "UNIQUE" in str(futures[2].exception())
+    assert database.read(rows) == [1, 2, 3]
+    assert sizes == [4, 1, 1, 1, 1]
+
+
 def test_nothing_of_a_group_is_visible_before_it_is_committed(database):
     between, leave = threading.Event(), threading.Event()
 

@@ -1,24 +1,23 @@
 """What runs log: metrics, parameters, tags, datasets and models. Each call is one write, all or nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import structs
 
-from lastgood.core.tracking import DatasetInput, Metric, ModelLink, Run
+from lastgood.core.tracking import DatasetInput, Metric, ModelLink
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
+from lastgood.engine.tracking.entries import log_entries
 from lastgood.engine.tracking.runs import RUN_NAME_TAG, active_run
-from lastgood.errors import InvalidInput, NotFound
+from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import inputs as input_store
-from lastgood.store.tracking import logged_models as model_store
-from lastgood.store.tracking import metrics as metric_store
 from lastgood.store.tracking import runs as run_store
 from lastgood.store.tracking.arrivals import arrival_of
+from lastgood.store.tracking.entries import Entry
 
 __all__ = ["Batch", "Evidence"]
 
@@ -26,6 +25,7 @@ LOGGED_MODELS_TAG = "mlflow.log-model.history"
 _MODEL_JSON_REQUIRED = ("artifact_path", "flavors", "utc_time_created", "run_id")
 _MODEL_JSON_KEPT = ("run_id", "utc_time_created", "artifact_path", "model_uuid")
 MODEL_JSON_LENGTH_MAX = 1_000_000  # characters
+_NONE: Mapping[str, str] = {}
 MODEL_HISTORY_MAX = 200  # models that a run remembers in this tag; the newest stay
 
 
@@ -52,12 +52,7 @@ class Evidence:
             NotFound: there is no such run (through the future).
         """
         limits.check_metric(metric)
-        add_metric = _adding_metrics(run_id, (metric,))
-
-        def unit(tx: Connection) -> None:
-            add_metric(tx)
-
-        return self._database.write(unit)
+        return self._log(run_id, metrics=(metric,))
 
     def log_param(self, run_id: str, key: str, value: str) -> Future[None]:
         """Store a parameter. The same value again is no error, another value is.
@@ -66,17 +61,11 @@ class Evidence:
             InvalidInput: the name is not allowed, the value would change, or the run is deleted.
             NotFound: there is no such run.
         """
-        checked = dict([limits.check_param(key, value)])
-
-        def unit(tx: Connection) -> None:
-            _add_params(tx, active_run(tx, run_id), checked)
-
-        return self._database.write(unit)
+        return self._log(run_id, params=dict([limits.check_param(key, value)]))
 
     def set_tag(self, run_id: str, key: str, value: str) -> Future[None]:
         """Set a tag; ``mlflow.runName`` renames the run. Raises InvalidInput, NotFound."""
-        checked = dict([limits.check_run_tag(key, value)])
-        return self._database.write(lambda tx: _set_tags(tx, active_run(tx, run_id), checked))
+        return self._log(run_id, tags=dict([limits.check_run_tag(key, value)]))
 
     def log_batch(self, run_id: str, batch: Batch) -> Future[None]:
         """Store all of the batch or, if anything is wrong with it, nothing.
@@ -87,14 +76,25 @@ class Evidence:
             NotFound: there is no such run.
         """
         params, tags = _checked(batch)
-        add_metrics = _adding_metrics(run_id, batch.metrics)
+        return self._log(run_id, metrics=batch.metrics, params=params, tags=tags)
 
-        def unit(tx: Connection) -> None:
-            run = add_metrics(tx)
-            _add_params(tx, run, params)
-            _set_tags(tx, run, tags)
-
-        return self._database.write(unit)
+    def _log(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] = _NONE,
+        tags: Mapping[str, str] = _NONE,
+    ) -> Future[None]:
+        entry = Entry(
+            run_id=run_id,
+            arrival=arrival_of(metrics) if metrics else None,
+            of_models=[metric for metric in metrics if metric.model_id],
+            params=params,
+            tags=tags,
+            name=tags.get(RUN_NAME_TAG, ""),
+        )
+        return self._database.write_together(log_entries, entry)
 
     def log_inputs(
         self,
@@ -146,23 +146,6 @@ class Evidence:
         return self._database.write(unit)
 
 
-def _adding_metrics(run_id: str, metrics: Sequence[Metric]) -> Callable[[Connection], Run]:
-    """What stores the points of a call; all that can be done before it is the writer's turn is done."""
-    arrival = arrival_of(metrics)
-    of_models = [metric for metric in metrics if metric.model_id]
-
-    def unit(tx: Connection) -> Run:
-        run = active_run(tx, run_id)
-        if of_models:
-            _check_models(tx, of_models)
-            metric_store.add_model_metrics(tx, run_id, of_models)
-        if metrics:
-            metric_store.log_metrics(tx, run, arrival)
-        return run
-
-    return unit
-
-
 def _checked(batch: Batch) -> tuple[dict[str, str], dict[str, str]]:
     limits.check_batch_size(
         metrics=len(batch.metrics), params=len(batch.params), tags=len(batch.tags)
@@ -177,25 +160,6 @@ def _checked(batch: Batch) -> tuple[dict[str, str], dict[str, str]]:
         for i, (key, value) in enumerate(batch.tags)
     ]
     return limits.unique_params(params), dict(tags)
-
-
-def _check_models(tx: Connection, metrics: Sequence[Metric]) -> None:
-    for model_id in {metric.model_id for metric in metrics}:
-        if not model_store.model_exists(tx, model_id):
-            raise NotFound(f"Logged model with ID '{limits.shown(model_id)}' not found")
-
-
-def _add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
-    if not run_store.add_params(tx, run, wanted):
-        # What was stored just now goes away again if this refuses.
-        known = run_store.params_of(tx, run.run_id)
-        limits.check_unchanged(known, wanted, owner=f"run ID='{run.run_id}'")
-
-
-def _set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
-    run_store.set_tags(tx, run, tags)
-    if name := tags.get(RUN_NAME_TAG):
-        run_store.update_run(tx, structs.replace(run, name=name))
 
 
 def _model_description(model_json: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "RunUpdate",
     "Runs",
     "active_run",
+    "existing",
     "existing_run",
     "full_run",
 ]
@@ -59,15 +60,16 @@ class RunUpdate:
 
 def full_run(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:
     """A run, deleted or not, and what was logged to it. Raises NotFound."""
-    return _existing(store.run_with_facts(connection, run_id), run_id)
+    return existing(store.run_with_facts(connection, run_id), run_id)
 
 
 def existing_run(connection: Connection, run_id: str) -> Run:
     """A run, deleted or not. Raises NotFound."""
-    return _existing(store.run_of(connection, run_id), run_id)
+    return existing(store.run_of(connection, run_id), run_id)
 
 
-def _existing(found: T | None, run_id: str) -> T:
+def existing(found: T | None, run_id: str) -> T:
+    """What was found of a run. Raises NotFound: nothing."""
     if found is None:
         raise NotFound(f"Run with id={limits.shown(run_id)} not found")
     return found

@@ -7,15 +7,14 @@ own, for each. So a call's points are stored as one value, durable as anything; 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from lastgood.core.tracking import Metric, Run
+from lastgood.core.tracking import Metric
 from lastgood.store.database import Connection
 from lastgood.store.lists import among, listed
-from lastgood.store.schema import metric_arrivals
+from lastgood.store.schema import metric_arrivals, runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.points import Point
 
@@ -27,9 +26,10 @@ __all__ = [
     "bodies_of_runs",
     "opened",
     "points_of",
-    "put_arrival",
+    "put_arrivals",
     "remove_arrivals",
     "runs_waiting",
+    "weight_waiting",
 ]
 
 ROW_WEIGHT = 10  # what a row of its own costs those who read it, in points
@@ -39,19 +39,13 @@ Arrived = tuple[str, int, int, float, bool]
 
 _a = metric_arrivals.c
 _run_id: sa.BindParameter[str] = sa.bindparam("run_id", type_=_a.run_id.type)
-_put = Statement(
-    metric_arrivals.insert()
-    .from_select(
-        ["run_id", "id", "experiment_id", "body"],
-        sa.select(
-            _run_id,
-            sa.func.coalesce(sa.func.max(_a.id), 0) + sa.bindparam("weight", type_=_a.id.type),
-            sa.bindparam("experiment_id", type_=_a.experiment_id.type),
-            sa.bindparam("body", type_=_a.body.type),
-        ).where(_a.run_id == _run_id),
-    )
-    .returning(_a.id)
+weight_waiting = (
+    sa.select(sa.func.coalesce(sa.func.max(_a.id), 0))
+    .where(_a.run_id == runs.c.run_id)
+    .scalar_subquery()
 )
+"""What waits of a run, as a sum of weights: a column for what selects from `runs`."""
+_put = Statement(metric_arrivals.insert(), ("run_id", "id", "experiment_id", "body"))
 bodies_of_runs = Statement(
     sa.select(_a.run_id, _a.body)
     .where(among(_a.run_id, sa.bindparam("run_ids")))
@@ -85,15 +79,9 @@ def arrival_of(metrics: Sequence[Metric]) -> Arrival:
     return Arrival(ROW_WEIGHT + len(points), msgspec.msgpack.encode(points))
 
 
-def put_arrival(tx: Connection, run: Run, arrival: Arrival) -> int:
-    """Store it; what now waits of this run, as a sum of weights."""
-    bound: dict[str, Any] = {
-        "run_id": run.run_id,
-        "experiment_id": run.experiment_id,
-        "weight": arrival.weight,
-        "body": arrival.body,
-    }
-    return int(_put.all(tx, bound)[0][0])
+def put_arrivals(tx: Connection, rows: Sequence[Row]) -> None:
+    """Store calls' points, as rows of run, id, experiment and body; an id is what then waits of its run."""
+    _put.run_many(tx, rows)
 
 
 def arrived_at(

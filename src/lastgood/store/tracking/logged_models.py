@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from lastgood.core.tracking import LoggedModel, ModelMetric
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
+from lastgood.store.lists import among
 from lastgood.store.schema import (
     logged_model_metrics,
     logged_model_params,
@@ -20,8 +21,8 @@ __all__ = [
     "MODEL_COLUMNS",
     "add_model",
     "add_model_params",
-    "model_exists",
     "model_of",
+    "models_among",
     "models_from",
     "remove_model_tag",
     "set_model_state",
@@ -38,9 +39,12 @@ _t, _p, _m = logged_model_tags.c, logged_model_params.c, logged_model_metrics.c
 _model_of = Statement(
     sa.select(*MODEL_COLUMNS).where(logged_models.c.model_id == sa.bindparam("model_id"))
 )
-_model_exists = Statement(
-    sa.select(sa.literal_column("1")).where(logged_models.c.model_id == sa.bindparam("model_id"))
+models_among = Statement(
+    sa.select(logged_models.c.model_id).where(
+        among(logged_models.c.model_id, sa.bindparam("model_ids"))
+    )
 )
+"""Which of the ids in the list `model_ids` are those of logged models, deleted or not."""
 _tag_of = Statement(
     sa.select(_t.value).where(
         _t.model_id == sa.bindparam("model_id"), _t.key == sa.bindparam("key")
@@ -101,11 +105,6 @@ def model_of(connection: Connection, model_id: str) -> LoggedModel | None:
     """The logged model of that id, deleted or not."""
     row = _model_of.first(connection, {"model_id": model_id})
     return models_from(connection, [row])[0] if row else None
-
-
-def model_exists(connection: Connection, model_id: str) -> bool:
-    """Whether there is such a logged model, deleted or not."""
-    return _model_exists.first(connection, {"model_id": model_id}) is not None
 
 
 def tag_of(connection: Connection, model_id: str, key: str) -> str | None:

@@ -16,13 +16,11 @@ from lastgood.core.tracking import Metric, Run
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.schema import latest_metrics, logged_model_metrics
-from lastgood.store.statement import Statement
+from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.arrivals import (
-    Arrival,
     Arrived,
     arrived_at,
     points_of,
-    put_arrival,
     remove_arrivals,
 )
 from lastgood.store.tracking.histories import add_to_histories, points_after
@@ -33,12 +31,10 @@ __all__ = [
     "add_model_metrics",
     "fold",
     "history",
-    "log_metrics",
+    "model_metric_row",
     "newest",
 ]
 
-# What may wait of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then.
-WAITING_MAX = 50_000
 _rank = itemgetter(1, 0, 2)  # of a point: step, time, value
 
 _latest = insert(latest_metrics)
@@ -65,12 +61,6 @@ _add_model = Statement(
         "dataset_digest",
     ),
 )
-
-
-def log_metrics(tx: Connection, run: Run, arrival: Arrival) -> None:
-    """Store the points of a call; where they have become many, merge all of the run's that wait."""
-    if put_arrival(tx, run, arrival) > WAITING_MAX:
-        fold(tx, run)
 
 
 def fold(tx: Connection, run: Run) -> None:
@@ -109,19 +99,20 @@ def newest(known: Iterable[Metric], arrived: Iterable[Arrived]) -> list[Metric]:
     return list(best.values())
 
 
-def add_model_metrics(tx: Connection, run_id: str, points: Iterable[Metric]) -> None:
+def model_metric_row(run_id: str, point: Metric) -> Row:
+    """A point that names a logged model, for `add_model_metrics`."""
+    return (
+        run_id,
+        point.key,
+        *as_point(point.at_ms, point.step, point.value),
+        point.model_id,
+        point.dataset_name,
+        point.dataset_digest,
+    )
+
+
+def add_model_metrics(tx: Connection, rows: Sequence[Row]) -> None:
     """Store points that name a logged model as its metrics too."""
-    rows = [
-        (
-            run_id,
-            p.key,
-            *as_point(p.at_ms, p.step, p.value),
-            p.model_id,
-            p.dataset_name,
-            p.dataset_digest,
-        )
-        for p in points
-    ]
     _add_model.run_many(tx, rows)
 
 

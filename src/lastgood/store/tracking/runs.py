@@ -15,6 +15,7 @@ from lastgood.core.tracking import (
     ModelLink,
     Run,
     RunFacts,
+    RunPlace,
 )
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
@@ -41,8 +42,11 @@ __all__ = [
     "facts_of",
     "metrics_from",
     "metrics_of_many",
-    "params_of",
+    "pair_row",
+    "put_params",
+    "put_tags",
     "remove_tag",
+    "rename",
     "run_of",
     "run_with_facts",
     "set_lifecycle",
@@ -75,6 +79,9 @@ _update_run = Statement(
         status=sa.bindparam("status_"), end_ms=sa.bindparam("end_ms_"), name=sa.bindparam("name_")
     )
 )
+_rename = Statement(
+    runs.update().where(runs.c.run_id == sa.bindparam("id_")).values(name=sa.bindparam("name_"))
+)
 _tag_insert = insert(run_tags)
 _PAIR = ("run_id", "key", "value", "experiment_id", "start_ms", "head")
 _RUN_COLUMNS = (
@@ -105,9 +112,6 @@ _tag_of = Statement(
 _remove_tag = Statement(
     run_tags.delete().where(run_tags.c.run_id == _run_id, run_tags.c.key == sa.bindparam("key"))
 )
-_params_of = Statement(sa.select(params.c.key, params.c.value).where(params.c.run_id == _run_id))
-
-
 _runs: sa.BindParameter[Any] = sa.bindparam("run_ids")
 _m, _d, _r, _o = latest_metrics.c, datasets.c, run_datasets.c, run_models.c
 _params_of_many = Statement(
@@ -241,7 +245,7 @@ def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: s
 
 def set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
-    _set_tags.run_many(tx, _pairs(run, tags))
+    put_tags(tx, [pair_row(run, key, value) for key, value in tags.items()])
 
 
 def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
@@ -255,16 +259,26 @@ def remove_tag(tx: Connection, run_id: str, key: str) -> bool:
     return _remove_tag.count(tx, {"run_id": run_id, "key": key}) > 0
 
 
-def params_of(connection: Connection, run_id: str) -> dict[str, str]:
-    """All parameters of the run."""
-    return dict(_params_of.all(connection, {"run_id": run_id}))
+def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
+    """Store parameters; those that the run has already stay as they are."""
+    put_params(tx, [pair_row(run, key, value) for key, value in wanted.items()])
 
 
-def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> bool:
-    """Store parameters; those that the run has already stay as they are. Whether all were new."""
-    return _add_params.count_many(tx, _pairs(run, wanted)) == len(wanted)
+def put_params(tx: Connection, rows: Sequence[Row]) -> None:
+    """The same of several runs, as `pair_row` makes them."""
+    _add_params.run_many(tx, rows)
 
 
-def _pairs(run: Run, pairs: Mapping[str, str]) -> list[Row]:
-    of_run = (run.experiment_id, run.start_ms)
-    return [(run.run_id, k, v, *of_run, v[:HEAD_LENGTH]) for k, v in pairs.items()]
+def put_tags(tx: Connection, rows: Sequence[Row]) -> None:
+    """As `set_tags`, of several runs, as `pair_row` makes them; no key of a run twice."""
+    _set_tags.run_many(tx, rows)
+
+
+def rename(tx: Connection, run_id: str, name: str) -> None:
+    """Give a run another name."""
+    _rename.run(tx, {"id_": run_id, "name_": name})
+
+
+def pair_row(run: Run | RunPlace, key: str, value: str) -> Row:
+    """A parameter or tag of a run, as it is stored."""
+    return (run.run_id, key, value, run.experiment_id, run.start_ms, value[:HEAD_LENGTH])

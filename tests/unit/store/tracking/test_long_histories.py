@@ -8,8 +8,8 @@ import pytest
 
 from lastgood.core.tracking import Metric, Run
 from lastgood.store.open import open_database
-from lastgood.store.tracking.arrivals import arrival_of
-from lastgood.store.tracking.metrics import add_metrics, log_metrics
+from lastgood.store.tracking.arrivals import arrival_of, put_arrivals
+from lastgood.store.tracking.metrics import add_metrics
 from lastgood.store.tracking.samples import EVEN_POINTS_MAX, sampled_history
 
 COUNT = EVEN_POINTS_MAX + 2_000
@@ -101,9 +101,8 @@ def test_a_range_of_steps(filled):
 
 
 def test_a_sample_of_what_waits_to_be_merged(database):
-    run = msgspec.structs.replace(RUN, run_id="waiting")
     arrival = arrival_of([Metric("m", i / 7, i, i) for i in range(COUNT)])
-    database.write(lambda tx: log_metrics(tx, run, arrival)).result()
+    database.write(lambda tx: put_arrivals(tx, [("waiting", 1, 0, arrival.body)])).result()
     found = database.read(lambda c: sampled_history(c, "waiting", "m", limit=LIMIT, steps=None))
     assert len(found) == LIMIT
     assert (found[0].step, found[-1].step) == (0, COUNT - 1)

@@ -13,10 +13,12 @@ from lastgood.core.tracking import Metric, Run
 from lastgood.store.open import open_database
 from lastgood.store.tracking import metrics as store
 from lastgood.store.tracking.arrivals import arrival_of, runs_waiting
+from lastgood.store.tracking.entries import WAITING_MAX, Entry, Ledger
 from lastgood.store.tracking.histories import CHUNK_POINTS, add_to_histories, points_after
-from lastgood.store.tracking.metrics import WAITING_MAX, history
+from lastgood.store.tracking.metrics import history
 from lastgood.store.tracking.points import as_metric, as_point, last_of, packed, unpacked
 from lastgood.store.tracking.runs import add_run, facts_of
+from lastgood.store.tracking.runs import run_of as stored_run
 
 FLOATS = st.floats(allow_nan=False)
 POINTS = st.tuples(
@@ -29,8 +31,16 @@ def run_of(run_id):
 
 
 def log(database, run, points):
-    arrival = arrival_of(points)
-    database.write(lambda tx: store.log_metrics(tx, run, arrival)).result()
+    entry = Entry(run_id=run.run_id, arrival=arrival_of(points))
+
+    def unit(tx):
+        if stored_run(tx, run.run_id) is None:
+            add_run(tx, run, {})
+        ledger = Ledger(tx, [entry])
+        ledger.take(entry, ledger.place_of(entry))
+        ledger.store(tx)
+
+    database.write(unit).result()
 
 
 def fold(database, run):
@@ -142,7 +152,6 @@ def test_a_page_reads_no_more_chunks_than_it_shows(database):
 
 def test_what_waits_shows_at_once(database):
     run = run_of("r")
-    database.write(lambda tx: add_run(tx, run, {})).result()
     log(database, run, [Metric("a", 1.0, 5, 1), Metric("b", math.nan, 5, 1)])
     fold(database, run)
     log(database, run, [Metric("a", 2.0, 4, 2), Metric("b", 7.0, 9, 0), Metric("c", 3.0, 1, 0)])
