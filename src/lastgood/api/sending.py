@@ -1,4 +1,4 @@
-"""Bytes on their way from a store to a client: a thread reads and hashes while the event loop sends."""
+"""Bytes on their way from a store to a client: threads read and hash, the event loop sends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
@@ -9,17 +9,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-__all__ = ["Download", "read_ahead"]
+__all__ = ["Download", "read_in_threads"]
 
 
 class Download(StreamingResponse):
-    """An answer whose body is read ahead; what it is read from is let go with the answer, however that ends.
+    """An answer whose body is read in threads; what it is read from is let go with the answer, however that ends.
 
     Left to the garbage collector, a file and megabytes of it stayed for as long as an idle server has no
     reason to collect: a client that goes away leaves exceptions that refer to the frames they came through.
 
     Args:
-        chunks: The body, as for `read_ahead`.
+        chunks: The body, as for `read_in_threads`.
         status_code: Of the answer.
         headers: Of the answer.
         media_type: Of the answer, if no header says it.
@@ -33,21 +33,21 @@ class Download(StreamingResponse):
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
     ) -> None:
-        self._ahead = read_ahead(chunks)
+        self._body = read_in_threads(chunks)
         super().__init__(
-            self._ahead, status_code=status_code, headers=headers, media_type=media_type
+            self._body, status_code=status_code, headers=headers, media_type=media_type
         )
 
     async def stream_response(self, send: Send) -> None:
         """Send it."""
-        async with aclosing(self._ahead):
+        async with aclosing(self._body):
             await super().stream_response(send)
 
 
-async def read_ahead(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The chunks, each of which is read while the one before it is sent.
+async def read_in_threads(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The chunks, each of which is read once the one before it was sent.
 
-    Two are in memory at a time, beside what the iterator itself holds.
+    Reading ahead was no quicker: what sends works beside it anyway.
 
     Args:
         chunks: Asked in a thread, for one after the other. A generator is closed in the end.
@@ -60,8 +60,8 @@ async def read_ahead(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     try:
         # Shielded: a thread cannot be cancelled, and the source is closed only when none works with it any more.
         while (chunk := await asyncio.shield(reading)) is not None:
-            reading = _begin_to_read(source)
             yield chunk
+            reading = _begin_to_read(source)
     finally:
         reading.add_done_callback(partial(_let_go, source))
 

@@ -15,7 +15,7 @@ __all__ = [
     "PartWriter",
 ]
 
-CHUNK_SIZE = 512 << 10  # a download holds up to six of them; half of it costs a third more to send
+CHUNK_SIZE = 512 << 10  # a download holds up to five of them; half of it costs a third more to send
 LEFTOVER_AGE_S = (
     24 * 3600.0
 )  # older bytes that never became an object belong to who died or gave up
