@@ -32,6 +32,7 @@ from lastgood.api.mlflow.wire import JsonReply, MlflowRequest, error_reply
 from lastgood.api.native_door import NATIVE, NativeDoor
 from lastgood.api.pace import paced_receive, paced_send
 from lastgood.api.services import Services
+from lastgood.api.unread import Body
 from lastgood.errors import (
     InvalidInput,
     LastgoodError,
@@ -128,6 +129,8 @@ class App:
         if path.startswith("/ajax-api/"):  # the name under which MLflow's web pages call the same
             path = "/" + path.removeprefix("/ajax-")
         headers = headers_of(scope)
+        body = Body(headers, receive, send)
+        receive, send = body.receive, body.send
         try:
             check_head(scope)
             if path not in OPEN_PATHS:

@@ -50,10 +50,8 @@ def wrong_method(method: str, path: str, allowed: list[str]) -> Response:
 
 
 def too_large(error: TooLarge) -> Response:
-    """413; the connection is closed, because the rest of the body will not be read."""
-    response = _error(error.mlflow_code, f"{error.message} ({error.hint})", 413)
-    response.raw_headers.append((b"connection", b"close"))
-    return response
+    """413; a value that is too large is 400, as MLflow answers, a body is not."""
+    return _error(error.mlflow_code, f"{error.message} ({error.hint})", 413)
 
 
 def refused_early(error: LastgoodError) -> Response:

@@ -17,6 +17,7 @@ from lastgood.errors import InvalidInput, Refused, TooLarge, TooSlow
 
 __all__ = [
     "JSON_BODY_MAX",
+    "LENGTH_DIGITS_MAX",
     "WITH_CONTENT",
     "BodyTooLarge",
     "check_came_from_here",

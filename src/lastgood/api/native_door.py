@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lastgood.api.admission import Admission, BodyRoom
-from lastgood.api.limits import WITH_CONTENT, BodyTooLarge, headers_of, read_body
+from lastgood.api.limits import WITH_CONTENT, headers_of, read_body
 from lastgood.api.pace import paced_receive, paced_send
 from lastgood.errors import LastgoodError, StoreUnavailable
 
@@ -100,10 +100,7 @@ class NativeDoor:
 async def _refuse(error: LastgoodError, scope: Scope, receive: Receive, send: Send) -> None:
     from lastgood.api.native.replies import error_reply  # imports FastAPI, as the application did
 
-    answer = error_reply(error)
-    if isinstance(error, BodyTooLarge):  # the rest of the body will not be read
-        answer.headers["connection"] = "close"
-    await answer(scope, receive, send)
+    await error_reply(error)(scope, receive, send)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -239,6 +240,60 @@ def test_heads_are_bounded_before_anything_looks_at_them(running, address, extra
     with socket.create_connection(("127.0.0.1", running.port), START_TIMEOUT_S) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+
+
+class Line:
+    """One connection, on which a request's head and its body do not come at once."""
+
+    def __init__(self, port):
+        self._socket = socket.create_connection(("127.0.0.1", port), START_TIMEOUT_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._socket.close()
+
+    def head(self, method, path, length):
+        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {length}"]
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
+
+    def body(self, content):
+        time.sleep(0.1)  # who refuses by the head has done so
+        self._socket.sendall(content)
+
+    def answer(self):
+        answer = HTTPResponse(self._socket)
+        answer.begin()
+        answer.read()
+        return answer.status, answer.headers["Connection"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/%2e%2e/x", 400),
+        ("POST", "/api/2.0/mlflow/runs/create", 400),  # it does not say that it is JSON
+        ("POST", "/api/2.0/mlflow/no/such", 404),
+        ("POST", "/api/v1/models", 405),
+        ("POST", "/" + "x" * 9000, 414),
+    ],
+)
+def test_a_connection_takes_the_next_request_after_one_that_was_refused_by_its_head(
+    running, method, path, status
+):
+    with Line(running.port) as line:
+        line.head(method, path, 3)
+        line.body(b"xyz")
+        assert line.answer() == (status, None)
+        line.head("GET", "/health", 0)
+        assert line.answer() == (200, None)
+
+
+def test_who_sends_much_after_a_refusal_is_told_that_the_connection_ends(running):
+    with Line(running.port) as line:
+        line.head("PUT", "/api/2.0/mlflow-artifacts/artifacts/%2e%2e/x", 1 << 30)
+        assert line.answer() == (400, "close")
 
 
 def test_a_hundred_megabytes_of_json_get_an_answer(running):
