@@ -30,6 +30,7 @@ from lastgood.store import log
 from lastgood.store.schema import HEAD_LENGTH, metadata, runs
 from lastgood.store.tracking.metrics import add_metrics
 from lastgood.store.tracking.points import packed
+from lastgood.store.tracking.revisions import change
 from lastgood.store.tracking.runs import run_of
 
 FIRST_MS = 1_700_000_000_000
@@ -115,7 +116,7 @@ def experiments_and_runs(size: Size, each_run: str) -> Iterator[tuple[str, str]]
         CASE WHEN i % 33 = 0 THEN 'FAILED' WHEN i % 101 = 0 THEN 'RUNNING' ELSE 'FINISHED' END,
         start_ms, CASE WHEN i % 101 AND i % 33 THEN start_ms + i % 3600000 END,
         CASE WHEN i * 13 % 997 < 50 THEN 'deleted' ELSE 'active' END,
-        'mlflow-artifacts:/' || experiment_id || '/' || run_id || '/artifacts' FROM ({each_run})""",
+        'mlflow-artifacts:/' || experiment_id || '/' || run_id || '/artifacts', i FROM ({each_run})""",
     )
 
 
@@ -212,7 +213,9 @@ def fill_history(data: Path, size: Size) -> None:
             points = [
                 Metric("loss", (i * 2654435761 % 1000003) / 1000003, FIRST_MS + i, i) for i in some
             ]
-            database.write(lambda tx, points=points: add_metrics(tx, run, points)).result()
+            database.write(
+                lambda tx, points=points: add_metrics(tx, change(tx, run), points)
+            ).result()
 
 
 def registry_acts(size: Size) -> Iterator[Act]:

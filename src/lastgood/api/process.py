@@ -19,6 +19,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
+from lastgood.api.mlflow.shapes import run_document
 from lastgood.api.services import Services
 from lastgood.api.upkeep import keep_folded, keep_tidy
 from lastgood.api.webhooks.courier import Courier
@@ -28,6 +29,7 @@ from lastgood.engine.catalogue import Catalogue
 from lastgood.engine.importing import Importing
 from lastgood.engine.open import Engine, open_engine
 from lastgood.engine.tracking import Tracking
+from lastgood.engine.tracking.searches import RunDocuments
 from lastgood.engine.uploads import Uploads
 from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
 from lastgood.engine.webhooks import Webhooks
@@ -110,6 +112,7 @@ def services_of(engine: Engine) -> Services:
         webhooks=Webhooks(engine.kernel, WebhookSecrets(engine.data / KEY_NAME)),
         sender=Sender(engine.kernel.settings.webhooks.reach),
         importing=Importing(engine.kernel, artifacts),
+        run_documents=RunDocuments(run_document),
     )
 
 

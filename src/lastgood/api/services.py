@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lastgood.engine.kernel import Kernel
     from lastgood.engine.registry import LocalRegistry
     from lastgood.engine.tracking import Tracking
+    from lastgood.engine.tracking.searches import RunDocuments
     from lastgood.engine.uploads import Uploads
     from lastgood.engine.webhooks import Webhooks
 
@@ -32,3 +33,5 @@ class Services:
     webhooks: Webhooks
     sender: Sender
     importing: Importing
+    run_documents: RunDocuments
+    """As MLflow's clients get them."""

@@ -8,14 +8,12 @@ from lastgood.api.mlflow.arrivals import done
 from lastgood.api.mlflow.experiments import VIEW_NAMES
 from lastgood.api.mlflow.shapes import (
     DatasetInputShape,
-    FoundRunShape,
     KeyValue,
     ModelLinkShape,
     OfRun,
     RunInfoShape,
     RunShape,
     dataset_input_of,
-    found_run_shape,
     pairs_of,
     run_info_shape,
     run_shape,
@@ -93,7 +91,7 @@ class _Updated(msgspec.Struct):
 
 
 class _Found(msgspec.Struct, omit_defaults=True):
-    runs: list[FoundRunShape] = []
+    runs: list[msgspec.Raw] = []
     next_page_token: str = ""
 
 
@@ -142,8 +140,9 @@ async def search(request: MlflowRequest) -> Response:
     )
 
     def find() -> Response:
-        page = request.services.tracking.searches.runs(sent.experiment_ids, query)
-        return reply(_Found(list(map(found_run_shape, page.items)), page.token))
+        services = request.services
+        page = services.tracking.searches.runs(sent.experiment_ids, query, services.run_documents)
+        return reply(_Found(list(map(msgspec.Raw, page.items)), page.token))
 
     return await run_in_threadpool(find)
 

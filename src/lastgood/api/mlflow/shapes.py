@@ -22,7 +22,6 @@ from lastgood.errors import InvalidInput
 __all__ = [
     "DatasetInputShape",
     "ExperimentShape",
-    "FoundRunShape",
     "KeyValue",
     "MetricShape",
     "ModelLinkShape",
@@ -31,15 +30,17 @@ __all__ = [
     "RunShape",
     "dataset_input_of",
     "experiment_shape",
-    "found_run_shape",
     "metric_shape",
     "number",
     "pairs_of",
+    "run_document",
     "run_info_shape",
     "run_shape",
     "shown_pairs",
 ]
 
+
+_encoder = msgspec.json.Encoder()
 
 WORKSPACE = "default"
 """Newer clients expect experiments to be in one; there is no other."""
@@ -166,7 +167,7 @@ class _FoundRunData(msgspec.Struct, omit_defaults=True, frozen=True):
     tags: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class FoundRunShape(msgspec.Struct, frozen=True):
+class _FoundRunShape(msgspec.Struct, frozen=True):
     """A run that a search found: as `RunShape`, with texts that are JSON already."""
 
     info: RunInfoShape
@@ -238,11 +239,12 @@ def run_shape(run: Run, facts: RunFacts) -> RunShape:
     return RunShape(run_info_shape(run), data, _inputs(facts), _outputs(facts))
 
 
-def found_run_shape(found: FoundRun) -> FoundRunShape:
-    """A run that a search found, as MLflow writes it."""
+def run_document(found: FoundRun) -> bytes:
+    """A run that a search found, as MLflow writes it, in JSON."""
     metrics = list(map(metric_shape, found.metrics))
     data = _FoundRunData(metrics, _raw(found.params), _raw(found.tags))
-    return FoundRunShape(run_info_shape(found.run), data, _inputs(found), _outputs(found))
+    info = run_info_shape(found.run)
+    return _encoder.encode(_FoundRunShape(info, data, _inputs(found), _outputs(found)))
 
 
 def _raw(pairs: str) -> msgspec.Raw | msgspec.UnsetType:

@@ -161,12 +161,12 @@ def _experiment(tx: Connection, wanted: Experiment) -> int:
 def _add_run(tx: Connection, record: RunRecord) -> None:
     run, facts = record.run, record.facts
     limits.existing(experiment_store.place_of(tx, run.experiment_id), run.experiment_id)
-    run_store.add_run(tx, run, facts.tags)
-    run_store.add_params(tx, run, facts.params)
-    imports.set_latest(tx, run, facts.metrics)
-    input_store.add_dataset_inputs(tx, run.run_id, run.experiment_id, facts.datasets)
-    input_store.add_model_links(tx, run.run_id, "input", facts.model_inputs)
-    input_store.add_model_links(tx, run.run_id, "output", facts.model_outputs)
+    new = run_store.add_run(tx, run, facts.tags)
+    run_store.add_params(tx, new, facts.params)
+    imports.set_latest(tx, new, facts.metrics)
+    input_store.add_dataset_inputs(tx, new, facts.datasets)
+    input_store.add_model_links(tx, new, "input", facts.model_inputs)
+    input_store.add_model_links(tx, new, "output", facts.model_outputs)
 
 
 def _check_count(what: str, count: int, most: int) -> None:

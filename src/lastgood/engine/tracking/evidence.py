@@ -11,7 +11,7 @@ from lastgood.core.tracking import DatasetInput, Metric, ModelLink
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.entries import log_entries
-from lastgood.engine.tracking.runs import RUN_NAME_TAG, active_run
+from lastgood.engine.tracking.runs import RUN_NAME_TAG, changing_run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import inputs as input_store
@@ -108,9 +108,9 @@ class Evidence:
         limits.check_model_links(models)
 
         def unit(tx: Connection) -> None:
-            run = active_run(tx, run_id)
-            input_store.add_dataset_inputs(tx, run_id, run.experiment_id, datasets)
-            input_store.add_model_links(tx, run_id, "input", models)
+            run = changing_run(tx, run_id)
+            input_store.add_dataset_inputs(tx, run, datasets)
+            input_store.add_model_links(tx, run, "input", models)
 
         return self._database.write(unit)
 
@@ -119,8 +119,7 @@ class Evidence:
         limits.check_model_links(models)
 
         def unit(tx: Connection) -> None:
-            active_run(tx, run_id)
-            input_store.add_model_links(tx, run_id, "output", models)
+            input_store.add_model_links(tx, changing_run(tx, run_id), "output", models)
 
         return self._database.write(unit)
 
@@ -134,7 +133,7 @@ class Evidence:
         description = _model_description(model_json)
 
         def unit(tx: Connection) -> None:
-            run = active_run(tx, run_id)
+            run = changing_run(tx, run_id)
             before = run_store.tag_of(tx, run_id, LOGGED_MODELS_TAG) or "[]"
             try:
                 known = msgspec.json.decode(before, type=list[Any])

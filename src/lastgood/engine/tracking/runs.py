@@ -16,6 +16,7 @@ from lastgood.errors import InvalidInput, NotFound
 from lastgood.store.database import Connection
 from lastgood.store.tracking import experiments as experiment_store
 from lastgood.store.tracking import runs as store
+from lastgood.store.tracking.revisions import ChangingRun, change
 
 __all__ = [
     "RUN_NAME_TAG",
@@ -24,6 +25,7 @@ __all__ = [
     "RunUpdate",
     "Runs",
     "active_run",
+    "changing_run",
     "existing",
     "existing_run",
     "full_run",
@@ -82,6 +84,11 @@ def active_run(connection: Connection, run_id: str) -> Run:
     return run
 
 
+def changing_run(tx: Connection, run_id: str) -> ChangingRun:
+    """A run that is about to be written to. Raises NotFound, and InvalidInput if it is deleted."""
+    return change(tx, active_run(tx, run_id))
+
+
 class Runs:
     """The verbs on runs."""
 
@@ -134,7 +141,7 @@ class Runs:
         limits.check_text("run_name", update.name or "", RUN_NAME_LENGTH_MAX)
 
         def unit(tx: Connection) -> Run:
-            before = active_run(tx, run_id)
+            before = changing_run(tx, run_id)
             after = structs.replace(
                 before,
                 status=update.status or before.status,
@@ -167,8 +174,7 @@ class Runs:
         """Delete a tag. Raises NotFound if the run or the tag does not exist, InvalidInput if it is deleted."""
 
         def unit(tx: Connection) -> None:
-            active_run(tx, run_id)
-            if not store.remove_tag(tx, run_id, key):
+            if not store.remove_tag(tx, changing_run(tx, run_id), key):
                 raise NotFound(
                     f"No tag with name: {limits.shown(key)} in run with id {limits.shown(run_id)}"
                 )

@@ -10,7 +10,6 @@ from lastgood.core.tracking import (
     ACTIVE,
     DELETED,
     Experiment,
-    FoundRun,
     LoggedModel,
     Metric,
 )
@@ -19,7 +18,9 @@ from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.pages import decode_token, encode_token
 from lastgood.errors import InvalidInput
+from lastgood.store.database import Connection
 from lastgood.store.tracking import metrics as metric_store
+from lastgood.store.tracking.documents import RunDocuments
 from lastgood.store.tracking.experiment_search import search_experiments
 from lastgood.store.tracking.keyset import Paging, Scalar
 from lastgood.store.tracking.model_search import (
@@ -31,7 +32,16 @@ from lastgood.store.tracking.model_search import (
 from lastgood.store.tracking.points import Point, as_metric
 from lastgood.store.tracking.run_search import search_runs
 
-__all__ = ["VIEWS", "DatasetFilter", "ModelOrder", "ModelQuery", "Page", "Query", "Searches"]
+__all__ = [
+    "VIEWS",
+    "DatasetFilter",
+    "ModelOrder",
+    "ModelQuery",
+    "Page",
+    "Query",
+    "RunDocuments",
+    "Searches",
+]
 
 RESULTS_MAX = 50_000
 HISTORY_MAX = 250_000  # points of one metric in one answer
@@ -86,8 +96,10 @@ class Searches:
         self._database = kernel.database
         self._folding = Folding(kernel)
 
-    def runs(self, experiment_ids: Sequence[str], query: Query) -> Page[FoundRun]:
-        """Runs of these experiments, by default the newest first.
+    def runs(
+        self, experiment_ids: Sequence[str], query: Query, documents: RunDocuments
+    ) -> Page[bytes]:
+        """The documents of runs of these experiments, by default the newest first.
 
         Raises:
             InvalidInput: filter, order, view, number of results or token cannot be right.
@@ -97,7 +109,12 @@ class Searches:
         paging = _paging(query, search)
         if _names_metric(paging):
             self._folding.of_experiments(ids)
-        items, last = self._database.survey(lambda c: search_runs(c, ids or NOWHERE, paging))
+
+        def look(connection: Connection) -> tuple[list[bytes], list[Scalar]]:
+            found, last = search_runs(connection, ids or NOWHERE, paging)
+            return documents.of(connection, found), last
+
+        items, last = self._database.survey(look)
         return Page(items, encode_token(last, search=search))
 
     def experiments(self, query: Query) -> Page[Experiment]:

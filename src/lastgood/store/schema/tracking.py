@@ -67,6 +67,8 @@ runs = Table(
     Column("end_ms", Big),
     Column("lifecycle", chars(16), nullable=False),
     Column("artifact_uri", text, nullable=False),
+    # Another number with every change of what is shown of the run, see `lastgood.store.tracking.revisions`.
+    Column("revision", Big, nullable=False),
     # One per attribute that searches filter and sort by: they read their first page in order, however many runs
     # there are. Lifecycle comes before, because a search shows what is deleted or what is not, hardly ever both.
     Index("runs_by_start", "experiment_id", "lifecycle", "start_ms", "run_id"),

@@ -19,6 +19,7 @@ from lastgood.store.statement import Parameters, Row, Statement, ask_all
 from lastgood.store.tracking.arrivals import Arrival, put_arrivals, weight_waiting
 from lastgood.store.tracking.logged_models import models_among
 from lastgood.store.tracking.metrics import add_model_metrics, fold, model_metric_row
+from lastgood.store.tracking.revisions import change_all
 from lastgood.store.tracking.runs import pair_row, put_params, put_tags, rename, run_of
 
 __all__ = ["Entry", "Ledger"]
@@ -105,6 +106,8 @@ class Ledger:
 
     def store(self, tx: Connection) -> None:
         """Store all that was taken; what waits of a run is merged where it has become much."""
+        changed = {row[0] for row in self._new_params} | {run_id for run_id, _ in self._new_tags}
+        change_all(tx, sorted(changed | self._new_names.keys()))
         put_arrivals(tx, self._new_arrivals)
         add_model_metrics(tx, self._new_of_models)
         put_params(tx, self._new_params)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.tracking import Experiment, LoggedModel, Metric, Run
+from lastgood.core.tracking import Experiment, LoggedModel, Metric
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.schema import (
@@ -21,6 +21,7 @@ from lastgood.store.tracking.arrivals import arrived_at
 from lastgood.store.tracking.experiments import set_experiment_tags
 from lastgood.store.tracking.histories import add_to_histories
 from lastgood.store.tracking.points import as_point
+from lastgood.store.tracking.revisions import ChangingRun
 
 __all__ = [
     "add_points",
@@ -126,7 +127,7 @@ def add_points(
     add_to_histories(tx, run_id, {key: [as_point(*point) for point in points]})
 
 
-def set_latest(tx: Connection, run: Run, points: Sequence[Metric]) -> None:
+def set_latest(tx: Connection, run: ChangingRun, points: Sequence[Metric]) -> None:
     """Let these be the latest values of a new run's metrics; they belong to its history too."""
     latest = {p.key: as_point(p.at_ms, p.step, p.value) for p in points}
     add_to_histories(tx, run.run_id, {key: [point] for key, point in latest.items()})

@@ -10,6 +10,7 @@ from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
 from lastgood.store.schema import datasets, run_datasets, run_models
 from lastgood.store.statement import Statement
+from lastgood.store.tracking.revisions import ChangingRun
 
 __all__ = ["add_dataset_inputs", "add_model_links"]
 
@@ -28,13 +29,15 @@ _LINK = ("run_id", "direction", "model_id", "step")
 _link_model = Statement(insert(run_models).on_conflict_do_nothing(), _LINK)
 
 
-def add_dataset_inputs(
-    tx: Connection, run_id: str, experiment_id: int, inputs: Iterable[DatasetInput]
-) -> None:
+def add_dataset_inputs(tx: Connection, run: ChangingRun, inputs: Iterable[DatasetInput]) -> None:
     """Link datasets to the run. A dataset is known by name and digest; what was stored first stays."""
     for one in inputs:
         dataset = one.dataset
-        identity = {"experiment_id": experiment_id, "name": dataset.name, "digest": dataset.digest}
+        identity = {
+            "experiment_id": run.experiment_id,
+            "name": dataset.name,
+            "digest": dataset.digest,
+        }
         described = {
             "source_type": dataset.source_type,
             "source": dataset.source,
@@ -44,11 +47,11 @@ def add_dataset_inputs(
         _add_dataset.run(tx, identity | described)
         dataset_id = _dataset_id.scalar(tx, identity)
         tags = msgspec.json.encode(one.tags).decode()
-        _link_dataset.run(tx, {"run_id": run_id, "dataset_id": dataset_id, "tags": tags})
+        _link_dataset.run(tx, {"run_id": run.run_id, "dataset_id": dataset_id, "tags": tags})
 
 
 def add_model_links(
-    tx: Connection, run_id: str, direction: str, links: Iterable[ModelLink]
+    tx: Connection, run: ChangingRun, direction: str, links: Iterable[ModelLink]
 ) -> None:
     """Link logged models to the run, as its ``input`` or ``output``."""
-    _link_model.run_many(tx, [(run_id, direction, x.model_id, x.step) for x in links])
+    _link_model.run_many(tx, [(run.run_id, direction, x.model_id, x.step) for x in links])

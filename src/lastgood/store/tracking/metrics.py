@@ -25,6 +25,7 @@ from lastgood.store.tracking.arrivals import (
 )
 from lastgood.store.tracking.histories import add_to_histories, points_after
 from lastgood.store.tracking.points import Point, as_metric, as_point
+from lastgood.store.tracking.revisions import ChangingRun, change
 
 __all__ = [
     "add_metrics",
@@ -67,16 +68,16 @@ def fold(tx: Connection, run: Run) -> None:
     """Merge what waits of a run into its histories and latest values."""
     waiting = [point for _, points in arrived_at(tx, [run.run_id]) for point in points]
     if waiting:
-        _add(tx, run, waiting)
+        _add(tx, change(tx, run), waiting)
         remove_arrivals(tx, run.run_id)
 
 
-def add_metrics(tx: Connection, run: Run, points: Iterable[Metric]) -> None:
+def add_metrics(tx: Connection, run: ChangingRun, points: Iterable[Metric]) -> None:
     """Merge points into the run's histories; of each key the greatest (step, time, value) becomes its latest."""
     _add(tx, run, [(p.key, *as_point(p.at_ms, p.step, p.value)) for p in points])
 
 
-def _add(tx: Connection, run: Run, points: Sequence[Arrived]) -> None:
+def _add(tx: Connection, run: ChangingRun, points: Sequence[Arrived]) -> None:
     by_key: dict[str, list[Point]] = {}
     for key, at_ms, step, value, is_nan in points:
         by_key.setdefault(key, []).append((at_ms, step, value, is_nan))

@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.tracking import FoundRun, Run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.lists import among, listed
@@ -22,8 +21,8 @@ from lastgood.store.schema import runs
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import one_of
 from lastgood.store.tracking.forms import Form
-from lastgood.store.tracking.found_runs import found_runs
 from lastgood.store.tracking.keyset import Paging, Scalar, SortKey, behind, ordering
+from lastgood.store.tracking.revisions import Revision
 from lastgood.store.tracking.run_filters import (
     RANGES,
     candidates,
@@ -33,8 +32,7 @@ from lastgood.store.tracking.run_filters import (
     of_experiments,
     sort_keys,
 )
-from lastgood.store.tracking.run_walks import Leg, Part, Terms, Walk, walk_of
-from lastgood.store.tracking.runs import RUN_COLUMNS
+from lastgood.store.tracking.run_walks import FOUND, Leg, Part, Terms, Walk, walk_of
 
 __all__ = ["search_runs"]
 
@@ -43,14 +41,14 @@ FEW = 5_000  # runs that are fetched and sorted in the time in which a walk pass
 FEW_SCANNED = 500
 ROWS_PER_PART_MIN = 4
 STATEMENTS_KEPT_MAX = 128
-_WIDTH = len(RUN_COLUMNS)
+_WIDTH = len(FOUND)
 _EXACT_IDS = frozenset({"=", "IN"})
 
 
 def search_runs(
     connection: Connection, experiment_ids: Sequence[int], paging: Paging, *, few: int = FEW
-) -> tuple[list[FoundRun], list[Scalar]]:
-    """Runs that match; and, if there are more, the sort values of the last one.
+) -> tuple[list[Revision], list[Scalar]]:
+    """Runs that match, and their revisions; and, if there are more, the sort values of the last one.
 
     Args:
         connection: Where to search.
@@ -65,7 +63,7 @@ def search_runs(
     terms = Terms(tuple(paging.lifecycles), forms, tuple(paging.orders))
     asked = _Asked(tuple(experiment_ids), terms, values, _checked_after(terms, paging))
     rows, last = _rows(connection, asked, paging.limit, few)
-    return found_runs(connection, [Run(*row[:_WIDTH]) for row in rows]), last
+    return [row[:_WIDTH] for row in rows], last
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def _sorted(terms: Terms, selective: Form | None, *, several: bool, started: boo
     if started:
         after = [sa.bindparam(f"after_{i}", type_=k.expression.type) for i, k in enumerate(keys)]
         few.append(behind(keys, after))
-    query = sa.select(*RUN_COLUMNS, *(key.expression for key in keys)).select_from(source)
+    query = sa.select(*FOUND, *(key.expression for key in keys)).select_from(source)
     of_part = of_experiments(of, several=several), one_of(living, terms.lifecycles)
     query = query.where(*of_part, *conditions.values(), *few)
     limit = sa.bindparam("rows_max", type_=sa.Integer)

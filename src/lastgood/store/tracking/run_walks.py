@@ -29,9 +29,11 @@ from lastgood.store.tracking.run_filters import (
     sort_keys,
     sorted_value,
 )
-from lastgood.store.tracking.runs import RUN_COLUMNS
 
-__all__ = ["Leg", "Part", "Terms", "Walk", "walk_of"]
+__all__ = ["FOUND", "Leg", "Part", "Terms", "Walk", "walk_of"]
+
+FOUND = (runs.c.run_id, runs.c.revision)
+"""What a search reads of a run, before what it is sorted by; see `Revision`."""
 
 _THERE, _NAN, _ABSENT = range(3)  # as the ranks of `nullable_keys`
 _ONE: sa.ColumnElement[int] = sa.literal_column("1")
@@ -90,7 +92,7 @@ class Leg:
         self.keys = tuple(keys)
         self.by_lifecycle = by_lifecycle
         values = [*map(sa.literal, fixed), *(key.expression for key in keys)]
-        self._rows = sa.select(*RUN_COLUMNS, *values).select_from(source)
+        self._rows = sa.select(*FOUND, *values).select_from(source)
         self._values = sa.select(keys[0].expression).select_from(source)
         self._conditions = tuple(conditions)
         self._ranges = tuple(ranges)

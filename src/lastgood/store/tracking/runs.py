@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from lastgood.core.tracking import (
     Dataset,
@@ -33,9 +34,9 @@ from lastgood.store.schema import (
 from lastgood.store.statement import Parameters, Row, Statement, ask_all
 from lastgood.store.tracking.arrivals import Arrived, bodies_of_runs, opened
 from lastgood.store.tracking.metrics import newest
+from lastgood.store.tracking.revisions import RUN_COLUMNS, ChangingRun, fresh_revision, revised
 
 __all__ = [
-    "RUN_COLUMNS",
     "add_links",
     "add_params",
     "add_run",
@@ -59,18 +60,17 @@ __all__ = [
 _NAN = float("nan")
 _read_tags = msgspec.json.Decoder(dict[str, str])
 
-RUN_COLUMNS = tuple(runs.c)
 _run_id: sa.BindParameter[str] = sa.bindparam("run_id")
 _run_of = Statement(sa.select(*RUN_COLUMNS).where(runs.c.run_id == _run_id))
 _set_lifecycle = Statement(
     runs.update()
     .where(runs.c.run_id == sa.bindparam("id_"))
-    .values(lifecycle=sa.bindparam("lifecycle_"))
+    .values(lifecycle=sa.bindparam("lifecycle_"), revision=sa.bindparam("revision_"))
 )
 _set_lifecycle_of_experiment = Statement(
     runs.update()
     .where(runs.c.experiment_id == sa.bindparam("id_"))
-    .values(lifecycle=sa.bindparam("lifecycle_"))
+    .values(lifecycle=sa.bindparam("lifecycle_"), revision=sa.bindparam("revision_"))
 )
 _update_run = Statement(
     runs.update()
@@ -84,18 +84,7 @@ _rename = Statement(
 )
 _tag_insert = insert(run_tags)
 _PAIR = ("run_id", "key", "value", "experiment_id", "start_ms", "head")
-_RUN_COLUMNS = (
-    "run_id",
-    "experiment_id",
-    "name",
-    "user_id",
-    "status",
-    "start_ms",
-    "end_ms",
-    "lifecycle",
-    "artifact_uri",
-)
-_add_run = Statement(runs.insert(), _RUN_COLUMNS)
+_add_run = Statement(runs.insert(), [column.name for column in (*RUN_COLUMNS, runs.c.revision)])
 _set_tags = Statement(
     _tag_insert.on_conflict_do_update(
         index_elements=["run_id", "key"],
@@ -220,13 +209,15 @@ def _add_links(
         links.append(ModelLink(model_id, step))
 
 
-def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
-    """Store a new run with its first tags."""
-    _add_run.run_many(tx, [tuple(getattr(run, name) for name in _RUN_COLUMNS)])
-    set_tags(tx, run, tags)
+def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> ChangingRun:
+    """Store a new run with its first tags; the run as it can be added to."""
+    _add_run.run_many(tx, [(*structs.astuple(run), fresh_revision())])
+    new = revised(run)
+    set_tags(tx, new, tags)
+    return new
 
 
-def update_run(tx: Connection, run: Run) -> None:
+def update_run(tx: Connection, run: ChangingRun) -> None:
     """Store the run's status, end and name."""
     _update_run.run(
         tx, {"id_": run.run_id, "status_": run.status, "end_ms_": run.end_ms, "name_": run.name}
@@ -235,15 +226,19 @@ def update_run(tx: Connection, run: Run) -> None:
 
 def set_lifecycle(tx: Connection, run_id: str, lifecycle: str) -> bool:
     """Delete or restore the run; whether there is such a run."""
-    return _set_lifecycle.count(tx, {"id_": run_id, "lifecycle_": lifecycle}) > 0
+    return _set_lifecycle.count(tx, _lifecycle(run_id, lifecycle)) > 0
 
 
 def set_lifecycle_of_experiment(tx: Connection, experiment_id: int, lifecycle: str) -> None:
     """Delete or restore all runs of an experiment."""
-    _set_lifecycle_of_experiment.run(tx, {"id_": experiment_id, "lifecycle_": lifecycle})
+    _set_lifecycle_of_experiment.run(tx, _lifecycle(experiment_id, lifecycle))
 
 
-def set_tags(tx: Connection, run: Run, tags: Mapping[str, str]) -> None:
+def _lifecycle(of: str | int, lifecycle: str) -> Parameters:
+    return {"id_": of, "lifecycle_": lifecycle, "revision_": fresh_revision()}
+
+
+def set_tags(tx: Connection, run: ChangingRun, tags: Mapping[str, str]) -> None:
     """Set tags, replacing values that were there."""
     put_tags(tx, [pair_row(run, key, value) for key, value in tags.items()])
 
@@ -254,12 +249,12 @@ def tag_of(connection: Connection, run_id: str, key: str) -> str | None:
     return None if value is None else str(value)
 
 
-def remove_tag(tx: Connection, run_id: str, key: str) -> bool:
+def remove_tag(tx: Connection, run: ChangingRun, key: str) -> bool:
     """Delete a tag; whether it was there."""
-    return _remove_tag.count(tx, {"run_id": run_id, "key": key}) > 0
+    return _remove_tag.count(tx, {"run_id": run.run_id, "key": key}) > 0
 
 
-def add_params(tx: Connection, run: Run, wanted: Mapping[str, str]) -> None:
+def add_params(tx: Connection, run: ChangingRun, wanted: Mapping[str, str]) -> None:
     """Store parameters; those that the run has already stay as they are."""
     put_params(tx, [pair_row(run, key, value) for key, value in wanted.items()])
 

@@ -17,11 +17,8 @@ from lastgood.api.mlflow import (
     runs,
 )
 from lastgood.api.mlflow.wire import MlflowRequest, error_reply
-from lastgood.api.services import Services
-from lastgood.engine.artifacts import Artifacts
+from lastgood.api.process import services_of
 from lastgood.engine.open import init_data_directory, open_engine
-from lastgood.engine.tracking import Tracking
-from lastgood.engine.uploads import Uploads
 from lastgood.errors import LastgoodError
 
 API = "/api/2.0/mlflow"
@@ -115,20 +112,7 @@ class Client:
 def client(tmp_path, store_url):
     init_data_directory(tmp_path / "data", store_url=store_url)
     with open_engine(tmp_path / "data") as engine:
-        kernel = engine.kernel
-        stored = Artifacts(kernel)
-        services = Services(
-            kernel=kernel,
-            registry=engine.registry,
-            tracking=Tracking(kernel),
-            artifacts=stored,
-            uploads=Uploads(kernel, stored),
-            catalogue=None,
-            webhooks=None,
-            sender=None,
-            importing=None,
-        )
-        yield Client(services)
+        yield Client(services_of(engine))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from lastgood.engine.open import Engine, init_data_directory, open_engine
 from lastgood.engine.tracking import Tracking
 from lastgood.engine.tracking.evidence import Batch
 from lastgood.engine.tracking.runs import NewRun
-from lastgood.engine.tracking.searches import Query
+from lastgood.engine.tracking.searches import Query, RunDocuments
 
 
 @dataclass
@@ -40,7 +40,12 @@ class Desk:
         self, filter_text="", *, order_by=(), experiments=("0",), view="ACTIVE_ONLY", most=1000
     ):
         query = Query(filter=filter_text, order_by=order_by, view=view, results_max=most)
-        return [one.run.run_id for one in self.tracking.searches.runs(experiments, query).items]
+        return [item.decode() for item in self.page(query, experiments=experiments).items]
+
+    def page(self, query, *, experiments=("0",)):
+        """A page of the ids of runs."""
+        ids = RunDocuments(lambda found: found.run.run_id.encode())
+        return self.tracking.searches.runs(experiments, query, ids)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from lastgood.core.tracking import Dataset, DatasetInput, ModelLink, RunFacts
-from lastgood.engine.tracking.searches import Query
+from lastgood.engine.tracking.searches import Query, RunDocuments
 from lastgood.errors import InvalidInput
 
 
@@ -153,8 +153,8 @@ def test_pages_show_every_run_once_while_runs_are_added(desk, order_by):
     seen, token = [], ""
     while True:
         query = Query(order_by=order_by, results_max=7, token=token)
-        page = desk.tracking.searches.runs(["0"], query)
-        seen += [one.run.run_id for one in page.items]
+        page = desk.page(query)
+        seen += [item.decode() for item in page.items]
         if not (token := page.token):
             break
         desk.time[0] += 1_000_000
@@ -164,7 +164,7 @@ def test_pages_show_every_run_once_while_runs_are_added(desk, order_by):
 
 
 def test_a_token_belongs_to_its_search(desk, three):
-    token = desk.tracking.searches.runs(["0"], Query(results_max=1)).token
+    token = desk.page(Query(results_max=1)).token
     for query in (
         Query(results_max=1, token=token, order_by=["run_id"]),
         Query(results_max=1, token=token, filter="status = 'RUNNING'"),
@@ -172,8 +172,8 @@ def test_a_token_belongs_to_its_search(desk, three):
         Query(results_max=1, token="eyJhZnRlciI6IFsxXX0="),
     ):
         with pytest.raises(InvalidInput, match="page token"):
-            desk.tracking.searches.runs(["0"], query)
-    assert len(desk.tracking.searches.runs(["0"], Query(results_max=2, token=token)).items) == 2
+            desk.page(query)
+    assert len(desk.page(Query(results_max=2, token=token)).items) == 2
 
 
 ODD = "quotes \" ' \\ / \b\f\n\r\t \x01\x1f\x7f \u2028 ünïcode \U0001f600 </b> \\u0041 [] {} null"
@@ -201,8 +201,11 @@ def test_a_search_shows_what_get_shows(desk, three):
         three["a"], datasets=[given], models=[ModelLink("m-1")]
     ).result()
     desk.tracking.evidence.log_outputs(three["a"], [ModelLink("m-2", 7)]).result()
-    page = desk.tracking.searches.runs(["0"], Query(results_max=10))
-    for found in page.items:
+    shown = []
+    documents = RunDocuments(lambda found: shown.append(found) or b"")
+    desk.tracking.searches.runs(["0"], Query(results_max=10), documents)
+    assert len(shown) == 3
+    for found in shown:
         assert as_got(found) == as_text(desk.tracking.runs.get(found.run.run_id))
 
 

@@ -54,10 +54,10 @@ def database(tmp_path_factory, known):
 
     def fill(tx):
         for run, metrics, params, tags in known:
-            run_store.add_run(tx, run, tags)
-            run_store.add_params(tx, run, params)
+            new = run_store.add_run(tx, run, tags)
+            run_store.add_params(tx, new, params)
             points = [Metric(key, value, 1, 1) for key, value in metrics.items()]
-            metric_store.add_metrics(tx, run, points)
+            metric_store.add_metrics(tx, new, points)
 
     database.write(fill).result()
     yield database
@@ -172,7 +172,7 @@ def pages(database, paging, experiments, ways):
         rows, last = database.read(
             lambda c, paging=paging, few=few: search_runs(c, experiments, paging, few=few)
         )
-        seen += [found.run.run_id for found in rows]
+        seen += [run_id for run_id, _ in rows]
         assert len(rows) <= paging.limit
         if not last:
             return seen

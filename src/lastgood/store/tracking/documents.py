@@ -1,0 +1,99 @@
+"""What is shown of runs, made once for each of their revisions and kept in memory.
+
+Most searches show the same runs again: the next refresh of a list, the same page by another filter. To read what was
+logged to a run and to write it as JSON takes several times as long as to find the run and its revision. So it is
+kept under that, and shown only to a search that read the very same revision, in its own snapshot: whoever changed
+the run meanwhile, another server too, gave it another one.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from lastgood.core.tracking import FoundRun
+from lastgood.store.database import Connection
+from lastgood.store.lists import listed
+from lastgood.store.tracking.arrivals import bodies_of_runs
+from lastgood.store.tracking.found_runs import found_runs
+from lastgood.store.tracking.revisions import Revision
+
+__all__ = ["BYTES_KEPT_MAX", "RunDocuments"]
+
+BYTES_KEPT_MAX = 64 * 2**20
+_OVERHEAD = 400  # bytes that a document takes beside its own
+
+_Kept = tuple[int, bytes]
+"""A revision of a run, and the document of it."""
+
+
+class RunDocuments:
+    """The documents of runs. For all threads.
+
+    Args:
+        make: Writes the document of a run.
+        bytes_max: How much memory they may take.
+    """
+
+    def __init__(
+        self, make: Callable[[FoundRun], bytes], *, bytes_max: int = BYTES_KEPT_MAX
+    ) -> None:
+        self._make = make
+        self._memory = _Memory(bytes_max)
+
+    def of(self, connection: Connection, wanted: Sequence[Revision]) -> list[bytes]:
+        """The document of each run of which this revision is in the snapshot of the connection."""
+        ids = [run_id for run_id, _ in wanted]
+        shown = self._memory.known(wanted)
+        waiting = bodies_of_runs.all(connection, {"run_ids": listed(connection, ids)})
+        late = {run_id for run_id, _ in waiting}
+        unknown = [run_id for run_id in ids if run_id in late or run_id not in shown]
+        if unknown:
+            made = {
+                found.run.run_id: self._make(found)
+                for found in found_runs(connection, unknown, waiting)
+            }
+            self._memory.keep((one, made[one[0]]) for one in wanted if one[0] in made.keys() - late)
+            shown |= made
+        return [shown[run_id] for run_id in ids]
+
+
+class _Memory:
+    """Documents by run, the one of the latest revision that was shown.
+
+    In two generations: what nobody asked for while the younger one filled up is forgotten with the older.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._lock = threading.Lock()  # over all below
+        self._bytes_left = self._generation_bytes = bytes_max // 2
+        self._young: dict[str, _Kept] = {}
+        self._old: dict[str, _Kept] = {}
+
+    def known(self, wanted: Sequence[Revision]) -> dict[str, bytes]:
+        """The documents of those revisions that are here, by run."""
+        found: dict[str, bytes] = {}
+        with self._lock:
+            for run_id, revision in wanted:
+                kept = self._young.get(run_id)
+                if kept is None:
+                    if (kept := self._old.get(run_id)) is None:
+                        continue
+                    self._put(run_id, kept)
+                if kept[0] == revision:
+                    found[run_id] = kept[1]
+        return found
+
+    def keep(self, made: Iterable[tuple[Revision, bytes]]) -> None:
+        """Remember these documents."""
+        with self._lock:
+            for (run_id, revision), document in made:
+                if len(document) + _OVERHEAD <= self._generation_bytes:
+                    self._put(run_id, (revision, document))
+
+    def _put(self, run_id: str, kept: _Kept) -> None:
+        if before := self._young.get(run_id):
+            self._bytes_left += len(before[1]) + _OVERHEAD
+        self._bytes_left -= len(kept[1]) + _OVERHEAD
+        if self._bytes_left < 0:
+            self._old, self._young = self._young, {}
+            self._bytes_left = self._generation_bytes - len(kept[1]) - _OVERHEAD
+        self._young[run_id] = kept
