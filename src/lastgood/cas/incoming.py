@@ -1,7 +1,6 @@
 """Bytes on their way to local disk: temporary files, and what the operating system says about them."""
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from lastgood.cas.hashing import SideHasher
 from lastgood.errors import StoreFull, StoreUnavailable
 
 __all__ = ["IncomingFile", "translated"]
@@ -27,7 +27,7 @@ class IncomingFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._hasher = hashlib.sha256()
+        self._hasher = SideHasher()
         self.size = 0
         with translated(folder):
             self._descriptor, name = tempfile.mkstemp(dir=folder)
@@ -66,6 +66,7 @@ class IncomingFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._hasher.close()
         # A full or broken disk may refuse these too; what remains is swept later, and the first error counts.
         with suppress(OSError):
             self._close()
