@@ -5,6 +5,7 @@ It removes what uploads left behind, and merges what runs logged into their hist
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
 
@@ -35,10 +36,22 @@ async def keep_tidy(uploads: Uploads) -> None:
 
 
 async def keep_folded(folding: Folding) -> None:
-    """Merge what waits every few seconds, until cancelled. Where it fails it is noted, and tried again."""
-    while True:
-        try:
-            await run_in_threadpool(folding.of_all)
-        except LastgoodError as error:
-            _log.warning("merging metrics failed: %s", error.message)
-        await asyncio.sleep(FOLD_INTERVAL_S)
+    """Merge what waits every few seconds or when it is much, until cancelled. Where it fails it is noted, and tried again."""
+    loop, much = asyncio.get_running_loop(), asyncio.Event()
+
+    def alarm() -> None:
+        with suppress(RuntimeError):  # the server stops: the loop is closed
+            loop.call_soon_threadsafe(much.set)
+
+    folding.when_much_waits(alarm)
+    try:
+        while True:
+            much.clear()
+            try:
+                await run_in_threadpool(folding.of_all)
+            except LastgoodError as error:
+                _log.warning("merging metrics failed: %s", error.message)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(much.wait(), FOLD_INTERVAL_S)
+    finally:
+        folding.when_much_waits(None)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lastgood.engine.tracking import limits
+from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.runs import existing
 from lastgood.errors import LastgoodError, NotFound
 from lastgood.store.database import Connection
@@ -10,9 +11,20 @@ from lastgood.store.tracking.entries import Entry, Ledger
 
 __all__ = ["log_entries"]
 
+# Of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then. Sooner would
+# cost more: what a merge costs depends on how many metrics there are as much as on how many points.
+MUCH_WAITS = 50_000
 
-def log_entries(tx: Connection, entries: Sequence[Entry]) -> list[LastgoodError | None]:
+
+def log_entries(
+    folding: Folding, tx: Connection, entries: Sequence[Entry]
+) -> list[LastgoodError | None]:
     """Store entries as if one after the other.
+
+    Args:
+        folding: Told when much waits to be merged.
+        tx: The writer's connection.
+        entries: What to store.
 
     Returns:
         For each None, or why it is refused: InvalidInput if its run is deleted or one of its parameters has
@@ -21,6 +33,8 @@ def log_entries(tx: Connection, entries: Sequence[Entry]) -> list[LastgoodError 
     ledger = Ledger(tx, entries)
     answers = [_refusal(ledger, entry) for entry in entries]
     ledger.store(tx)
+    if ledger.waiting > MUCH_WAITS:
+        folding.much_waits()
     return answers
 
 

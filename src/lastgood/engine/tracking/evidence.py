@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from lastgood.core.tracking import DatasetInput, Metric, ModelLink
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.entries import log_entries
+from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.runs import RUN_NAME_TAG, changing_run
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
@@ -41,8 +43,9 @@ class Batch:
 class Evidence:
     """The verbs that add to a run."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, folding: Folding) -> None:
         self._database = kernel.database
+        self._log_together = partial(log_entries, folding)
 
     def log_metric(self, run_id: str, metric: Metric) -> Future[None]:
         """Store one point. The same point again is no error and changes nothing.
@@ -94,7 +97,7 @@ class Evidence:
             tags=tags,
             name=tags.get(RUN_NAME_TAG, ""),
         )
-        return self._database.write_together(log_entries, entry)
+        return self._database.write_together(self._log_together, entry)
 
     def log_inputs(
         self,

@@ -92,9 +92,9 @@ class ModelQuery:
 class Searches:
     """The verbs that find things. They may take long: call them outside of an event loop."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, folding: Folding) -> None:
         self._database = kernel.database
-        self._folding = Folding(kernel)
+        self._folding = folding
 
     def runs(
         self, experiment_ids: Sequence[str], query: Query, documents: RunDocuments

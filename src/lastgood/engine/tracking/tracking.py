@@ -24,11 +24,11 @@ class Tracking:
     def __init__(self, kernel: Kernel) -> None:
         self.experiments = Experiments(kernel)
         self.runs = Runs(kernel)
-        self.evidence = Evidence(kernel)
-        self.logged_models = LoggedModels(kernel)
-        self.searches = Searches(kernel)
-        self.summaries = Summaries(kernel)
         self.folding = Folding(kernel)
+        self.evidence = Evidence(kernel, self.folding)
+        self.logged_models = LoggedModels(kernel)
+        self.searches = Searches(kernel, self.folding)
+        self.summaries = Summaries(kernel)
 
     @staticmethod
     def run_facts(connection: Connection, run_id: str) -> tuple[Run, RunFacts]:

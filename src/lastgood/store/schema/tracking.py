@@ -1,6 +1,7 @@
 """Experiments, runs, metrics and the mutable artifacts of runs."""
 
 from sqlalchemy import (
+    DDL,
     Boolean,
     Column,
     Float,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
+from sqlalchemy.event import listen
 
 from lastgood.store.schema.columns import HEAD_LENGTH, Big, chars, metadata, text
 
@@ -176,6 +178,14 @@ metric_chunks = Table(
     ),
     sqlite_with_rowid=False,
 )
+
+# PostgreSQL would compress these, and compress a tail anew each time that points are added, which took it longer
+# than all else of a merge; and of what is compressed no part can be read alone.
+_as_it_is = DDL(  # type: ignore[no-untyped-call]
+    "ALTER TABLE %(table)s ALTER COLUMN body SET STORAGE EXTERNAL"
+).execute_if(dialect="postgresql")
+for _table in (metric_arrivals, metric_tails, metric_chunks):
+    listen(_table, "after_create", _as_it_is)
 
 latest_metrics = Table(
     "latest_metrics",

@@ -22,6 +22,7 @@ __all__ = [
     "Arrival",
     "Arrived",
     "arrival_of",
+    "arrivals_of",
     "arrived_at",
     "bodies_of_runs",
     "opened",
@@ -52,7 +53,10 @@ bodies_of_runs = Statement(
     .order_by(_a.run_id, _a.id)
 )
 """What waits of the runs in the list `run_ids`: run and body, for `opened`."""
-_remove = Statement(metric_arrivals.delete().where(_a.run_id == _run_id))
+_of_run = Statement(sa.select(_a.id, _a.body).where(_a.run_id == _run_id).order_by(_a.id))
+_remove = Statement(
+    metric_arrivals.delete().where(_a.run_id == _run_id, _a.id <= sa.bindparam("last"))
+)
 _waiting = sa.select(_a.run_id, sa.func.max(_a.id)).group_by(_a.run_id)
 _waiting_runs = Statement(_waiting)
 _waiting_of = Statement(_waiting.where(among(_a.experiment_id, sa.bindparam("ids"))))
@@ -91,6 +95,11 @@ def arrived_at(
     return opened(bodies_of_runs.all(connection, {"run_ids": listed(connection, run_ids)}))
 
 
+def arrivals_of(connection: Connection, run_id: str) -> list[Row]:
+    """What waits of a run: rows of id and body, for `remove_arrivals`."""
+    return _of_run.all(connection, {"run_id": run_id})
+
+
 def opened(rows: Iterable[Row]) -> Iterator[tuple[str, list[Arrived]]]:
     """The same, of rows that were read already."""
     for run_id, body in rows:
@@ -102,9 +111,9 @@ def points_of(arrived: Iterable[Arrived], key: str) -> list[Point]:
     return [(at_ms, step, value, nan) for name, at_ms, step, value, nan in arrived if name == key]
 
 
-def remove_arrivals(tx: Connection, run_id: str) -> None:
-    """Forget what waits of a run: it is in the histories now."""
-    _remove.run(tx, {"run_id": run_id})
+def remove_arrivals(tx: Connection, run_id: str, last: int) -> None:
+    """Forget what waits of a run, up to an id: it is in the histories now."""
+    _remove.run(tx, {"run_id": run_id, "last": last})
 
 
 def runs_waiting(

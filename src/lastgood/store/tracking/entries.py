@@ -24,8 +24,8 @@ from lastgood.store.tracking.runs import pair_row, put_params, put_tags, rename,
 
 __all__ = ["Entry", "Ledger"]
 
-# What may wait of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then.
-WAITING_MAX = 50_000
+# What may wait of one run, as a sum of weights, where nobody merges it before: others wait for that merge.
+WAITING_MAX = 100_000
 
 _NONE: Mapping[str, str] = {}
 _places = Statement(
@@ -85,6 +85,11 @@ class Ledger:
     def knows_model(self, model_id: str) -> bool:
         """Whether there is that logged model, deleted or not."""
         return model_id in self._models
+
+    @property
+    def waiting(self) -> int:
+        """What waits to be merged of the run of which most waits, as a sum of weights."""
+        return max(self._waiting.values(), default=0)
 
     def take(self, entry: Entry, place: RunPlace) -> None:
         """Have an entry stored with the others; its parameters have no other values yet."""

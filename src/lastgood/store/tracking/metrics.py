@@ -5,7 +5,7 @@ values a little later: when much waits, when a search needs it, or from time to 
 history sees both together. See ADR 9.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import groupby, islice
 from operator import itemgetter
@@ -19,7 +19,9 @@ from lastgood.store.schema import latest_metrics, logged_model_metrics
 from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.arrivals import (
     Arrived,
+    arrivals_of,
     arrived_at,
+    opened,
     points_of,
     remove_arrivals,
 )
@@ -30,8 +32,10 @@ from lastgood.store.tracking.revisions import ChangingRun, change
 __all__ = [
     "add_metrics",
     "add_model_metrics",
+    "by_metric",
     "fold",
     "history",
+    "merge_points",
     "model_metric_row",
     "newest",
 ]
@@ -66,26 +70,35 @@ _add_model = Statement(
 
 def fold(tx: Connection, run: Run) -> None:
     """Merge what waits of a run into its histories and latest values."""
-    waiting = [point for _, points in arrived_at(tx, [run.run_id]) for point in points]
-    if waiting:
-        _add(tx, change(tx, run), waiting)
-        remove_arrivals(tx, run.run_id)
+    if rows := arrivals_of(tx, run.run_id):
+        merge_points(tx, change(tx, run), by_metric(rows))
+        remove_arrivals(tx, run.run_id, rows[-1][0])
+
+
+def by_metric(rows: Iterable[Row]) -> dict[str, list[Point]]:
+    """The points of arrivals, which are rows of an id or a run and a body."""
+    found: dict[str, list[Point]] = {}
+    for _, points in opened(rows):
+        for key, at_ms, step, value, is_nan in points:
+            found.setdefault(key, []).append((at_ms, step, value, is_nan))
+    return found
 
 
 def add_metrics(tx: Connection, run: ChangingRun, points: Iterable[Metric]) -> None:
     """Merge points into the run's histories; of each key the greatest (step, time, value) becomes its latest."""
-    _add(tx, run, [(p.key, *as_point(p.at_ms, p.step, p.value)) for p in points])
+    found: dict[str, list[Point]] = {}
+    for p in points:
+        found.setdefault(p.key, []).append(as_point(p.at_ms, p.step, p.value))
+    merge_points(tx, run, found)
 
 
-def _add(tx: Connection, run: ChangingRun, points: Sequence[Arrived]) -> None:
-    by_key: dict[str, list[Point]] = {}
-    for key, at_ms, step, value, is_nan in points:
-        by_key.setdefault(key, []).append((at_ms, step, value, is_nan))
-    add_to_histories(tx, run.run_id, by_key)
+def merge_points(tx: Connection, run: ChangingRun, found: Mapping[str, list[Point]]) -> None:
+    """The same, of points by their metric; what is there already stays as it is."""
+    add_to_histories(tx, run.run_id, found)
     of_run = (run.experiment_id, run.start_ms)
     _keep_latest.run_many(
         tx,
-        [(run.run_id, key, *max(found, key=_rank), *of_run) for key, found in by_key.items()],
+        [(run.run_id, key, *max(points, key=_rank), *of_run) for key, points in found.items()],
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lastgood.core.tracking import Metric
-from lastgood.engine.tracking import evidence
+from lastgood.engine.tracking import Tracking, evidence
 from lastgood.engine.tracking.entries import log_entries
 from lastgood.engine.tracking.evidence import Batch
 from lastgood.errors import InvalidInput, NotFound
@@ -124,13 +124,13 @@ def test_an_unknown_model_refuses_the_call_alone(desk):
 def test_what_is_logged_by_calls_that_wait_is_stored_by_one_visit(desk, monkeypatch):
     sizes = []
 
-    def counting(tx, entries):
+    def counting(folding, tx, entries):
         sizes.append(len(entries))
-        return log_entries(tx, entries)
+        return log_entries(folding, tx, entries)
 
     run_id = desk.run()
     monkeypatch.setattr(evidence, "log_entries", counting)
-    log = desk.tracking.evidence
+    log = Tracking(desk.engine.kernel).evidence
     points = [lambda i=i: log.log_metric(run_id, Metric("m", 1.0, i)) for i in range(5)]
     assert queue_all(desk, [*points, lambda: log.set_tag(run_id, "t", "1")]) == [None] * 6
     assert sizes == [6]
