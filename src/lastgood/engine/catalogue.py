@@ -8,6 +8,7 @@ searches may take long: call them outside of an event loop.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from lastgood.core.changes import VersionRegistered
@@ -43,6 +44,7 @@ from lastgood.engine.tracking.limits import check_name
 from lastgood.engine.tracking.pages import decode_token, encode_token
 from lastgood.errors import InvalidInput
 from lastgood.store import registry as rows
+from lastgood.store.aftermath import as_changed, as_registered
 from lastgood.store.catalogue import (
     CataloguePaging,
     ModelEntry,
@@ -221,13 +223,8 @@ class Catalogue:
         """Give the prepared version the next number. Raises NotFound if the model was deleted meanwhile."""
         acting = _named(caller, prepared.user)
 
-        def look(tx: Connection, recorded: Recorded) -> VersionEntry:
-            changes = recorded.operation.changes if recorded.operation else ()
-            made = next(c for c in changes if isinstance(c, VersionRegistered))
-            return _entry(tx, made.model, made.version)
-
         return self._kernel.act_and_look(
-            acting, lambda tx: decide_version(tx, prepared, user=acting.actor.name), look
+            acting, lambda tx: decide_version(tx, prepared, user=acting.actor.name), _made
         )
 
     def describe_version(
@@ -239,7 +236,7 @@ class Catalogue:
         return self._kernel.act_and_look(
             _named(caller),
             lambda tx: acts.describe_version(tx, parsed, number, text),
-            lambda tx, _: _entry(tx, parsed, number),
+            partial(_left, parsed, number),
         )
 
     def tag_version(
@@ -302,7 +299,7 @@ class Catalogue:
                 checked=checked,
                 now=self._kernel.clock(),
             ),
-            lambda tx, _: _entry(tx, parsed, number),
+            partial(_left, parsed, number),
         )
 
     def set_alias(
@@ -348,6 +345,26 @@ def _named(caller: Caller, known: str = "") -> Caller:
 def _entry(connection: Connection, name: ModelName, number: VersionNumber) -> VersionEntry:
     found = numbered(connection, name, number)
     return version_entry(connection, found.model.name, found.version)
+
+
+def _made(tx: Connection, recorded: Recorded) -> VersionEntry:
+    """The version that was registered."""
+    operation, decision = recorded.operation, recorded.decision
+    assert operation is not None
+    made = next(c for c in operation.changes if isinstance(c, VersionRegistered))
+    if decision is None or decision.model_id is None:
+        return _entry(tx, made.model, made.version)
+    return as_registered(operation, made, model_id=decision.model_id)
+
+
+def _left(
+    name: ModelName, number: VersionNumber, tx: Connection, recorded: Recorded
+) -> VersionEntry:
+    """The version as the act left it."""
+    operation, decision = recorded.operation, recorded.decision
+    if decision is None or decision.seen is None:
+        return _entry(tx, name, number)
+    return as_changed(decision.seen, operation) if operation else decision.seen
 
 
 def _alias_sought(alias: str) -> RefName:

@@ -16,7 +16,7 @@ from lastgood.core.changes import (
     VersionDeleted,
 )
 from lastgood.core.ids import Instant, ModelName, RefName, printable
-from lastgood.core.moves import RefFact, VersionFact, check_hold, check_yanked, transition
+from lastgood.core.moves import VersionFact, check_hold, check_yanked, transition
 from lastgood.core.operations import OperationKind
 from lastgood.core.stages import Stage, ref_of_stage, stage_of_ref
 from lastgood.engine.evidence import find_last_good
@@ -24,12 +24,13 @@ from lastgood.engine.kernel import Decision
 from lastgood.engine.policies import policy_in_force
 from lastgood.engine.promote import describe, hold_facts, mark_facts
 from lastgood.engine.protection import protected_refs, why_protected, why_retained
-from lastgood.engine.resolve import Found, model_of, numbered
+from lastgood.engine.resolve import model_of, no_version, numbered
 from lastgood.engine.settings import Settings
 from lastgood.errors import AlreadyExists, Protected
 from lastgood.store import registry as rows
+from lastgood.store.catalogue import VersionEntry
+from lastgood.store.circumstances import MoveSeen, look_at_alias, look_at_stages, look_at_version
 from lastgood.store.database import Connection
-from lastgood.store.restraints import surroundings
 
 __all__ = [
     "Unchecked",
@@ -130,10 +131,13 @@ def tag_model(tx: Connection, name: ModelName, key: str, value: str | None) -> D
 
 def describe_version(tx: Connection, name: ModelName, number: int, text: str) -> Decision:
     """The description of a version. Raises NotFound."""
-    found = numbered(tx, name, number)
-    model, version = found.model, found.version
+    found = look_at_version(tx, name, number)
+    if found is None:
+        raise no_version(tx, name, number)
+    model, entry = found
+    version = entry.row
     if version.description == text:
-        return _nothing("update_version", name)
+        return _nothing("update_version", name, entry)
     change = DescriptionSet(
         model=name, version=version.version, before=version.description, after=text
     )
@@ -143,6 +147,7 @@ def describe_version(tx: Connection, name: ModelName, number: int, text: str) ->
         model_id=model.id,
         changes=(change,),
         summary=f"description of version {number}: {_shown(version.description)} -> {_shown(text)}",
+        seen=entry,
     )
 
 
@@ -150,16 +155,20 @@ def tag_version(
     tx: Connection, name: ModelName, number: int, key: str, value: str | None
 ) -> Decision:
     """A tag of a version; None removes it. Raises NotFound."""
-    found = numbered(tx, name, number)
-    model, version = found.model, found.version
-    before = rows.tags_of_version(tx, model.id, number).get(key)
+    found = look_at_version(tx, name, number)
+    if found is None:
+        raise no_version(tx, name, number)
+    model, entry = found
+    before = entry.tags.get(key)
     if before == value:
         return _nothing("update_version", name)
     return Decision(
         kind="update_version",
         model=name,
         model_id=model.id,
-        changes=(TagSet(model=name, version=version.version, key=key, before=before, after=value),),
+        changes=(
+            TagSet(model=name, version=entry.row.version, key=key, before=before, after=value),
+        ),
         summary=f"tag {printable(key)} of version {number}: {_shown(before)} -> {_shown(value)}",
     )
 
@@ -198,21 +207,22 @@ def set_alias(
     now: Instant,
 ) -> Decision:
     """The ref of that name points at the version. Raises NotFound, Held; Unchecked as `transition_stage`."""
-    found = numbered(tx, name, number)
-    model, version = found.model, found.version
-    ref = rows.ref_of(tx, model.id, alias)
-    if ref is not None and ref.alias and ref.version == version.version:
+    seen = look_at_alias(tx, name, number, to=alias)
+    if seen is None:
+        raise no_version(tx, name, number)
+    version, (ref,) = seen.version.version, seen.refs
+    if ref.alias and ref.version == version:
         return _nothing("set_alias", name)
-    before = ref.version if ref else None
-    if before != version.version:
-        _check_may_go(tx, found, alias, checked=checked, now=now)
-    change = RefMoved(model=name, ref=alias, before=before, after=version.version, alias=True)
+    if ref.version != version:
+        _check_may_go(tx, seen, alias, checked=checked, now=now)
+    change = RefMoved(model=name, ref=alias, before=ref.version, after=version, alias=True)
     return Decision(
         kind="set_alias",
         model=name,
-        model_id=model.id,
+        model_id=seen.model.id,
         changes=(change,),
         summary=f"alias {describe(change)}",
+        unruled=alias if seen.is_unruled else None,
     )
 
 
@@ -260,37 +270,41 @@ def transition_stage(
         NotFound, Held. InvalidInput: archiving others with a stage that is not active.
         Unchecked: nobody has `checked` the version's bytes, and the ref is one that puts versions before users.
     """
-    found = numbered(tx, name, number)
-    model, version = found.model, found.version
-    refs = rows.refs_of_stages(tx, model.id)
-    environment = ref_of_stage(to)
-    if environment is not None and not any(
-        ref.ref == environment and ref.version == version.version for ref in refs
+    found = look_at_stages(tx, name, number, to=to)
+    if found is None:
+        raise no_version(tx, name, number)
+    seen, entry = found
+    version, environment = seen.version, ref_of_stage(to)
+    if environment is not None and all(
+        (ref.ref, ref.version) != (environment, version.version) for ref in seen.refs
     ):
-        _check_may_go(tx, found, environment, checked=checked, now=now)
-    labelled = rows.versions_in_stage(tx, model.id, to) if archive_existing else []
+        _check_may_go(tx, seen, environment, checked=checked, now=now)
+    labelled = rows.versions_in_stage(tx, seen.model.id, to) if archive_existing else []
     changes = transition(
         name,
         VersionFact(version.version, version.stage),
         to=to,
         archive_existing=archive_existing,
         labelled=[VersionFact(other.version, other.stage) for other in labelled],
-        refs=[RefFact(ref.ref, ref.version, ref.alias) for ref in refs],
+        refs=seen.refs,
     )
     return Decision(
         kind="transition_stage",
         model=name,
-        model_id=model.id,
+        model_id=seen.model.id,
         changes=changes,
         summary="; ".join(describe(change) for change in changes),
+        unruled=environment if seen.is_unruled else None,
+        seen=entry,
     )
 
 
 def _check_may_go(
-    tx: Connection, found: Found, to: RefName, *, checked: bool, now: Instant
+    tx: Connection, seen: MoveSeen, to: RefName, *, checked: bool, now: Instant
 ) -> None:
-    model, version = found.model, found.version.version
-    about = surroundings(tx, model.id, version, to)
+    about, model, version = seen.surroundings, seen.model, seen.version.version
+    if about is None:
+        return
     if about.kept_out:
         check_hold(model.name, version, to, hold_facts(tx, model.id, now=now))
         check_yanked(model.name, version, to, mark_facts(tx, model.id))
@@ -300,8 +314,8 @@ def _check_may_go(
         raise Unchecked
 
 
-def _nothing(kind: OperationKind, name: ModelName) -> Decision:
-    return Decision(kind=kind, model=name, changes=(), summary="")
+def _nothing(kind: OperationKind, name: ModelName, seen: VersionEntry | None = None) -> Decision:
+    return Decision(kind=kind, model=name, changes=(), summary="", seen=seen)
 
 
 def _check_free(tx: Connection, name: ModelName, *, but: int | None = None) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lastgood.core.changes import Change
-from lastgood.core.ids import ModelName, OperationId
+from lastgood.core.ids import ModelName, OperationId, RefName
 from lastgood.core.operations import OperationKind
+from lastgood.store.catalogue import VersionEntry
 
 __all__ = ["Decision"]
 
@@ -23,3 +24,7 @@ class Decision:
     reason: str = ""
     restores: OperationId | None = None
     expect: Mapping[str, int] = field(default_factory=dict)
+    unruled: RefName | None = None
+    """The ref of that model that nothing rules, as was found in this transaction: the gates have nothing to say of it."""
+    seen: VersionEntry | None = None
+    """The version that it is about as it was, if the verb looked at all of it."""

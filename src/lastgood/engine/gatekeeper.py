@@ -240,7 +240,9 @@ class Gatekeeper:
     def _of_move(
         self, tx: Connection, move: RefMoved, decision: Decision, caller: Caller
     ) -> Judgement | None:
-        if decision.model_id is not None and is_unruled(tx, decision.model_id, move.ref):
+        if move.ref == decision.unruled or (
+            decision.model_id is not None and is_unruled(tx, decision.model_id, move.ref)
+        ):
             return None
         model, actor = model_of(tx, move.model), caller.actor.name
         mlflow = caller.origin.door == "mlflow"

@@ -35,8 +35,13 @@ class Recorded:
     """What became of a decision; `operation` is None if there was nothing to do."""
 
     operation: Operation | None
-    repeated: bool = False
-    """The idempotency key had made this operation before; nothing was done now."""
+    decision: Decision | None
+    """None: the idempotency key had made this operation before; nothing was done now."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the idempotency key had made this operation before."""
+        return self.decision is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,32 +84,24 @@ class Kernel:
                 return operation, blocked_by(operation)
             return operation, look(tx, recorded)
 
-        told: Future[T] = Future()
-        told.set_running_or_notify_cancel()
-
-        def tell(done: "Future[tuple[Operation | None, T | Blocked]]") -> None:
-            if (error := done.exception()) is not None:
-                told.set_exception(error)
-                return
-            operation, found = done.result()
+        def tell(done: tuple[Operation | None, T | Blocked]) -> T:
+            operation, found = done
             if operation is not None:
                 self.bell.ring(operation.seq)
             if isinstance(found, Blocked):  # it is recorded, and must not pass for the act
-                told.set_exception(found)
-            else:
-                told.set_result(found)
+                raise found
+            return found
 
-        self.database.write(unit).add_done_callback(tell)
-        return told
+        return self.database.write_and_tell(unit, tell)
 
     def _record(
         self, tx: Connection, caller: Caller, decide: Callable[[Connection], Decision]
     ) -> Recorded:
         if caller.idempotency_key and (known := log.by_idempotency_key(tx, caller.idempotency_key)):
-            return Recorded(operation=known, repeated=True)
+            return Recorded(operation=known, decision=None)
         decision = self.gates.gated(tx, decide(tx), caller)
         if not decision.changes:
-            return Recorded(operation=None)
+            return Recorded(operation=None, decision=decision)
         operation = log.append(
             tx,
             _act(decision, caller),
@@ -112,7 +109,7 @@ class Kernel:
             expect=decision.expect,
             model_id=decision.model_id,
         )
-        return Recorded(operation=operation)
+        return Recorded(operation=operation, decision=decision)
 
 
 def check_repeated(

@@ -8,9 +8,18 @@ from lastgood.core.references import ByDigest, ByNumber, ByRef, ByRun, Latest, p
 from lastgood.errors import InvalidReference, NotFound
 from lastgood.store import log
 from lastgood.store import registry as rows
+from lastgood.store.circumstances import look_at_numbers
 from lastgood.store.database import Connection
 
-__all__ = ["Found", "find", "model_and_next_number", "model_of", "numbered", "version_of"]
+__all__ = [
+    "Found",
+    "find",
+    "model_and_next_number",
+    "model_of",
+    "no_version",
+    "numbered",
+    "version_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +42,15 @@ def model_of(connection: Connection, name: str) -> rows.ModelRow:
     return model
 
 
-def model_and_next_number(connection: Connection, name: str) -> tuple[rows.ModelRow, VersionNumber]:
+def model_and_next_number(tx: Connection, name: str) -> tuple[rows.ModelRow, VersionNumber]:
     """The model of that name; and the number of its next version, one more than was ever given under it.
 
     Raises:
         NotFound: as `model_of`.
     """
-    found = rows.model_numbering(connection, name)
+    found = look_at_numbers(tx, name)
     if found is None:
-        raise _no_model(connection, name)
+        raise _no_model(tx, name)
     model, last = found
     return model, VersionNumber(last + 1)
 
@@ -58,18 +67,17 @@ def version_of(connection: Connection, model: rows.ModelRow, number: int) -> row
     Raises:
         NotFound: there is none.
     """
-    return _existing(model, rows.version_of(connection, model.id, number), number)
-
-
-def _existing(
-    model: rows.ModelRow, version: rows.VersionRow | None, number: int
-) -> rows.VersionRow:
+    version = rows.version_of(connection, model.id, number)
     if version is None:
-        raise NotFound(
-            f"Model Version (name={model.name}, version={number}) not found",
-            hint=f"lastgood list {quote(model.name)} shows its versions",
-        )
+        raise _not_among(model, number)
     return version
+
+
+def _not_among(model: rows.ModelRow, number: int) -> NotFound:
+    return NotFound(
+        f"Model Version (name={model.name}, version={number}) not found",
+        hint=f"lastgood list {quote(model.name)} shows its versions",
+    )
 
 
 def numbered(connection: Connection, name: str, number: int) -> Found:
@@ -78,14 +86,21 @@ def numbered(connection: Connection, name: str, number: int) -> Found:
     Raises:
         NotFound: there is none; for MLflow also where there is no such model.
     """
-    found = rows.version_named(connection, name, number)
-    if found is None:
-        raise NotFound(
-            f"Model Version (name={printable(name)}, version={number}) not found",
-            hint=f"there is no model {printable(name)}",
-        )
-    model, version = found
-    return Found(model, _existing(model, version, number))
+    model, version = rows.version_named(connection, name, number) or (None, None)
+    if model is None or version is None:
+        raise no_version(connection, name, number)
+    return Found(model, version)
+
+
+def no_version(connection: Connection, name: str, number: int) -> NotFound:
+    """The error for a version that was looked for and not found; for MLflow also where there is no such model."""
+    model = rows.model_named(connection, name)
+    if model is not None:
+        return _not_among(model, number)
+    return NotFound(
+        f"Model Version (name={printable(name)}, version={number}) not found",
+        hint=f"there is no model {printable(name)}",
+    )
 
 
 def find(connection: Connection, reference: str, *, now: Instant) -> Found:

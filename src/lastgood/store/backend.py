@@ -12,13 +12,15 @@ import sqlalchemy as sa
 
 from lastgood.errors import LastgoodError
 
-__all__ = ["APPENDED", "Backend", "Connection", "WriteSession"]
+__all__ = ["APPENDED", "KNOWN", "Backend", "Connection", "WriteSession"]
 
 Connection = sa.Connection
 T = TypeVar("T")
 
 APPENDED = "lastgood.appended"
 """Set in the `info` of a write session's connection when its transaction appends to the log."""
+KNOWN = "lastgood.known"
+"""In the same `info`, a dict: what units of the open transaction need not ask again; another one for each transaction."""
 
 
 class CannotUndo(Exception):  # a state, not a fault of the caller

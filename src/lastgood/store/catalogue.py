@@ -14,7 +14,7 @@ from lastgood.store import registry as rows
 from lastgood.store.database import Connection
 from lastgood.store.lists import among, listed
 from lastgood.store.schema import HEAD_LENGTH, model_tags, models, refs, version_tags, versions
-from lastgood.store.statement import Statement
+from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.clauses import NUMBERS, TEXTS, compare, has_entry, refuse
 from lastgood.store.tracking.keyset import Scalar, SortKey, behind, ordering
 
@@ -23,6 +23,7 @@ __all__ = [
     "ModelEntry",
     "VersionEntry",
     "aliased_version",
+    "entry_from",
     "model_entries",
     "search_models",
     "search_versions",
@@ -158,12 +159,16 @@ def aliased_version(connection: Connection, name: str, ref: str) -> VersionEntry
 def version_entry(connection: Connection, model: ModelName, row: rows.VersionRow) -> VersionEntry:
     """One version with all that belongs to it."""
     of_it = {"model_id": row.model_id, "version": row.version}
-    found = _tags_and_aliases_of_one.all(connection, of_it)
+    return entry_from(model, row, _tags_and_aliases_of_one.all(connection, of_it))
+
+
+def entry_from(model: ModelName, row: rows.VersionRow, belongings: Sequence[Row]) -> VersionEntry:
+    """One version with its tags, and its aliases, which are rows without a value."""
     return VersionEntry(
         model=model,
         row=row,
-        tags={key: value for key, value in found if value is not None},
-        aliases=tuple(sorted(RefName(ref) for ref, value in found if value is None)),
+        tags={key: value for key, value in belongings if value is not None},
+        aliases=tuple(sorted(RefName(ref) for ref, value in belongings if value is None)),
     )
 
 

@@ -22,11 +22,12 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from lastgood.errors import LastgoodError, Overloaded, StoreUnavailable
-from lastgood.store.backend import Backend, CannotUndo, Connection, WriteSession
+from lastgood.store.backend import KNOWN, Backend, CannotUndo, Connection, WriteSession
 from lastgood.store.inbox import Inbox
 
 __all__ = ["Connection", "Database"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - an item
 Unit = Callable[[Connection], Any]
@@ -44,6 +45,8 @@ class _Queued:
     item: Any
     """A unit; or, with `together`, what that stores."""
     together: Together[Any, Any] | None = None
+    tell: Callable[[Any], Any] | None = None
+    """Makes of the result what the caller gets."""
 
     def run(self, connection: Connection) -> Any:
         """Do it alone."""
@@ -57,11 +60,24 @@ class _Queued:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What a unit of the open transaction came to; told to its caller after the commit."""
+    """What a unit of the open transaction came to."""
 
-    future: Future[Any]
+    item: _Queued
     result: Any = None
     refusal: Exception | None = None
+
+    def acknowledge(self) -> None:
+        """Tell its caller; after the commit, never before."""
+        future, tell = self.item.future, self.item.tell
+        if self.refusal is not None:
+            future.set_exception(self.refusal)
+            return
+        try:
+            told = self.result if tell is None else tell(self.result)
+        except Exception as error:  # it is for the caller, as any other outcome
+            future.set_exception(error)
+        else:
+            future.set_result(told)
 
 
 class Database:
@@ -101,6 +117,13 @@ class Database:
             Overloaded: ten thousand writes wait already. StoreUnavailable: the database is closed, or fails.
         """
         return self._queue(_Queued(Future(), unit))
+
+    def write_and_tell(self, unit: Callable[[Connection], S], tell: Callable[[S], T]) -> Future[T]:
+        """As `write`; the future is what `tell` makes of the unit's result, or raises, once that is durable.
+
+        It is called in the writer's thread: it must be quick.
+        """
+        return self._queue(_Queued(Future(), unit, tell=tell))
 
     def write_together(self, together: Together[I, T], item: I) -> Future[T]:
         """Queue a write that shares its statements with others of its kind.
@@ -209,10 +232,7 @@ class Database:
                 item.future.set_exception(failure or error)
             return
         for attempt in attempts:
-            if attempt.refusal is None:
-                attempt.future.set_result(attempt.result)
-            else:
-                attempt.future.set_exception(attempt.refusal)
+            attempt.acknowledge()
 
     def _committed(self, group: list[_Queued]) -> list[_Attempt]:
         session = self._session
@@ -228,6 +248,7 @@ class Database:
     ) -> list[_Attempt]:
         try:
             session.begin(carefully=carefully)
+            session.connection.info[KNOWN] = {}
             attempts = []
             for together, items in groupby(group, key=attrgetter("together")):
                 if together is None or carefully:
@@ -251,10 +272,11 @@ class Database:
             if isinstance(known, StoreUnavailable):
                 raise  # the savepoint may be gone with its transaction
             session.undo()
+            session.connection.info[KNOWN].clear()
             if known is not None:
                 known.__cause__ = error
-            return _Attempt(item.future, refusal=known or error)
-        return _Attempt(item.future, result=result)
+            return _Attempt(item, refusal=known or error)
+        return _Attempt(item, result=result)
 
     def _attempt_together(
         self, session: WriteSession, together: Together[Any, Any], items: list[_Queued]
@@ -267,9 +289,9 @@ class Database:
                 raise
             raise CannotUndo from error  # for which of them is found out one by one
         return [
-            _Attempt(item.future, refusal=answer)
+            _Attempt(item, refusal=answer)
             if isinstance(answer, LastgoodError)
-            else _Attempt(item.future, result=answer)
+            else _Attempt(item, result=answer)
             for item, answer in zip(items, answers, strict=True)
         ]
 

@@ -24,14 +24,15 @@ from lastgood.core.operations import (
 )
 from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
 from lastgood.store import projections
-from lastgood.store.backend import APPENDED
+from lastgood.store.backend import APPENDED, KNOWN
 from lastgood.store.database import Connection
 from lastgood.store.schema import history, models, operation_streams, operations, ref_moves
-from lastgood.store.statement import Statement
+from lastgood.store.statement import Parameters, Row, Statement, ask_all
 
 __all__ = [
     "after",
     "append",
+    "ask_before_append",
     "by_id",
     "by_idempotency_key",
     "by_seqs",
@@ -91,6 +92,17 @@ _after = Statement(
 )
 
 
+class _Newest(NamedTuple):
+    """What the next operation follows."""
+
+    seq: int
+    hash: Digest
+    at_ms: int
+
+
+_NONE_YET = _Newest(0, GENESIS, 0)
+
+
 class _Stored(NamedTuple):
     """A row of the log."""
 
@@ -131,12 +143,16 @@ def append(
             )
     if len(act.idempotency_key) > IDEMPOTENCY_KEY_LENGTH_MAX:
         raise InvalidInput(f"An idempotency key may have {IDEMPOTENCY_KEY_LENGTH_MAX} characters")
-    last = _newest.first(tx)
-    seq, previous, last_ms = (last[0] + 1, Digest(last[1]), last[2]) if last else (1, GENESIS, 0)
+    last = tx.info.get(KNOWN, {}).get(_Newest) or _newest_in(_newest.all(tx))
+    seq = last.seq + 1
     streams = [stream_of(act.model)]
     streams += [stream_of(c.after) for c in act.changes if isinstance(c, ModelRenamed)]
     operation, body = seal(
-        act, seq=seq, at_ms=Instant(max(now, last_ms)), previous=previous, streams=tuple(streams)
+        act,
+        seq=seq,
+        at_ms=Instant(max(now, last.at_ms)),
+        previous=last.hash,
+        streams=tuple(streams),
     )
     _insert.run(
         tx,
@@ -153,7 +169,29 @@ def append(
     _insert_streams.run_many(tx, [(stream, seq) for stream in streams])
     projections.apply(tx, operation, model_id=model_id)
     tx.info[APPENDED] = True
+    _remember(tx, _Newest(seq, operation.hash, operation.at_ms))
     return operation
+
+
+def ask_before_append(
+    tx: Connection, questions: Sequence[tuple[Statement, Parameters]]
+) -> list[list[Row]]:
+    """As `ask_all`; what `append` has to know of the log is asked on the same way."""
+    if _Newest in tx.info.get(KNOWN, {}):
+        return ask_all(tx, questions)
+    *answers, newest = ask_all(tx, [*questions, (_newest, {})])
+    _remember(tx, _newest_in(newest))
+    return answers
+
+
+def _newest_in(rows: Sequence[Row]) -> _Newest:
+    return _Newest(*rows[0]) if rows else _NONE_YET
+
+
+def _remember(tx: Connection, newest: _Newest) -> None:
+    # Nobody else appends until the transaction ends; a connection that is not the writer's has no such place.
+    if (known := tx.info.get(KNOWN)) is not None:
+        known[_Newest] = newest
 
 
 def head_of(connection: Connection, stream: str) -> int:
@@ -163,14 +201,13 @@ def head_of(connection: Connection, stream: str) -> int:
 
 def newest(connection: Connection) -> tuple[int, Digest]:
     """Position and hash of the newest operation of all; (0, GENESIS) for an empty log."""
-    row = _newest.first(connection)
-    return (row[0], Digest(row[1])) if row else (0, GENESIS)
+    found = _newest_in(_newest.all(connection))
+    return found.seq, found.hash
 
 
 def newest_ms(connection: Connection) -> Instant:
     """The time of the newest operation; 0 for an empty log."""
-    row = _newest.first(connection)
-    return Instant(row[2] if row else 0)
+    return Instant(_newest_in(_newest.all(connection)).at_ms)
 
 
 def newest_of(connection: Connection, model: ModelName, *, up_to: int) -> int:

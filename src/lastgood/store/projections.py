@@ -62,7 +62,7 @@ from lastgood.store.schema import (
 from lastgood.store.statement import Statement
 from lastgood.store.verdicts import record_verdicts
 
-__all__ = ["apply", "clear", "dump", "folded"]
+__all__ = ["apply", "clear", "dump", "folded", "version_values"]
 
 _model_id = Statement(sa.select(models.c.id).where(models.c.name == sa.bindparam("name")))
 _touch_model = Statement(
@@ -263,26 +263,7 @@ def _delete_model(
 def _register(
     tx: Connection, model_id: int, change: VersionRegistered, operation: Operation
 ) -> None:
-    _insert_version.run(
-        tx,
-        {
-            "model_id": model_id,
-            "version": change.version,
-            "digest": change.digest,
-            "source": change.source,
-            "run_id": change.run_id,
-            "run_link": change.run_link,
-            "user": change.user,
-            "description": change.description,
-            "logged_model_id": change.logged_model_id,
-            "artifact_uri": change.artifact_uri,
-            "size": change.size,
-            "stage": Stage.NONE.value,
-            "created_ms": operation.at_ms,
-            "changed_ms": operation.at_ms,
-            "seq": operation.seq,
-        },
-    )
+    _insert_version.run(tx, version_values(model_id, change, operation))
     _insert_version_tag.run_many(
         tx, [(model_id, change.version, k, v) for k, v in change.tags.items()]
     )
@@ -292,6 +273,29 @@ def _register(
         tx, [(kind, value[:ORIGIN_LENGTH_MAX], model_id, change.version) for kind, value in made_of]
     )
     _raise_numbering(tx, change.model, change.version)
+
+
+def version_values(
+    model_id: int, change: VersionRegistered, operation: Operation
+) -> dict[str, Any]:
+    """The row of a version that was registered just now, by the names of its columns."""
+    return {
+        "model_id": model_id,
+        "version": change.version,
+        "digest": change.digest,
+        "source": change.source,
+        "run_id": change.run_id,
+        "run_link": change.run_link,
+        "user": change.user,
+        "description": change.description,
+        "logged_model_id": change.logged_model_id,
+        "artifact_uri": change.artifact_uri,
+        "size": change.size,
+        "stage": Stage.NONE.value,
+        "created_ms": operation.at_ms,
+        "changed_ms": operation.at_ms,
+        "seq": operation.seq,
+    }
 
 
 def _raise_numbering(tx: Connection, name: str, last: int) -> None:

@@ -1,13 +1,13 @@
 """Reads of the registry's projections: rows as small typed values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from lastgood.core.ids import Digest, Instant, ModelName, RefName, RunId, VersionNumber
-from lastgood.core.stages import Stage, ref_of_stage
+from lastgood.core.stages import Stage
 from lastgood.store.database import Connection
 from lastgood.store.projections import folded
 from lastgood.store.schema import (
@@ -40,14 +40,12 @@ __all__ = [
     "model_by_id",
     "model_named",
     "model_named_alike",
-    "model_numbering",
     "move_up_to",
     "moves_of",
     "next_move",
     "origins_of",
     "ref_of",
     "refs_of",
-    "refs_of_stages",
     "refs_to",
     "tags_of_model",
     "tags_of_version",
@@ -56,6 +54,7 @@ __all__ = [
     "version_latest",
     "version_named",
     "version_of",
+    "version_of_values",
     "versions_by_digest",
     "versions_from",
     "versions_from_run",
@@ -188,10 +187,8 @@ _latest_in_stage = Statement(_stage.limit(1))
 _ref_of = Statement(
     sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id"), _r.ref == sa.bindparam("ref"))
 )
-_refs = sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
-_refs_of = Statement(_refs)
-_refs_of_stages = Statement(
-    _refs.where(sa.or_(*(_r.ref == ref for stage in Stage if (ref := ref_of_stage(stage)))))
+_refs_of = Statement(
+    sa.select(*_REF).where(_r.model_id == sa.bindparam("model_id")).order_by(_r.ref)
 )
 _tags_of_model = Statement(
     sa.select(model_tags.c.key, model_tags.c.value).where(
@@ -237,12 +234,6 @@ _next_move = Statement(_moves.where(_w.seq > sa.bindparam("seq")).order_by(_w.se
 _last_number = Statement(
     sa.select(numbering.c.last).where(numbering.c.name == sa.bindparam("name"))
 )
-_model_numbering = Statement(
-    sa.select(*_MODEL, numbering.c.last)
-    .select_from(models)
-    .outerjoin(numbering, numbering.c.name == _m.name)
-    .where(_m.name == sa.bindparam("name"))
-)
 _holds_cols = (
     holds.c.environment,
     holds.c.version,
@@ -281,16 +272,15 @@ def version_from(row: Sequence[Any]) -> VersionRow:
     return VersionRow(*values)
 
 
+def version_of_values(values: Mapping[str, Any]) -> VersionRow:
+    """The version with those values, by the names of the columns."""
+    return VersionRow(**{**values, "stage": Stage(values["stage"])})
+
+
 def model_named(connection: Connection, name: str) -> ModelRow | None:
     """The model of that name."""
     row = _model_named.first(connection, {"name": name})
     return ModelRow(*row) if row else None
-
-
-def model_numbering(connection: Connection, name: str) -> tuple[ModelRow, int] | None:
-    """The model of that name, with the highest version number ever given under it."""
-    row = _model_numbering.first(connection, {"name": name})
-    return (ModelRow(*row[:-1]), row[-1] or 0) if row else None
 
 
 def model_by_id(connection: Connection, model_id: int) -> ModelRow | None:
@@ -421,11 +411,6 @@ def ref_of(connection: Connection, model_id: int, ref: str) -> RefRow | None:
 def refs_of(connection: Connection, model_id: int) -> list[RefRow]:
     """All refs of a model that point somewhere or did."""
     return [RefRow(*row) for row in _refs_of.all(connection, {"model_id": model_id})]
-
-
-def refs_of_stages(connection: Connection, model_id: int) -> list[RefRow]:
-    """The refs that are stages too, of those that point somewhere or did."""
-    return [RefRow(*row) for row in _refs_of_stages.all(connection, {"model_id": model_id})]
 
 
 def refs_to(connection: Connection, model_id: int, version: int) -> list[RefRow]:

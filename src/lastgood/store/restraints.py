@@ -7,33 +7,29 @@ import sqlalchemy as sa
 from lastgood.core.changes import EnvironmentPaused, HoldPlaced, HoldReleased
 from lastgood.core.ids import Instant, ModelName, RefName, VersionNumber
 from lastgood.core.operations import Operation
-from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.store.database import Connection
 from lastgood.store.schema import (
     data_holds,
-    holds,
-    marks,
     models,
     origins,
     pauses,
     policies,
-    slot_events,
 )
 from lastgood.store.statement import Statement
 
 __all__ = [
     "OF_THE_REGISTRY",
+    "POLICY_NOW",
     "DataHoldRow",
     "PauseRow",
-    "Surroundings",
     "data_holds_in",
     "hold_data",
     "is_unruled",
     "kept_out_by_data",
     "pause_of",
     "release_data",
+    "restrained",
     "set_pause",
-    "surroundings",
 ]
 
 OF_THE_REGISTRY = 0  # no model has this id: it would be that of an operation before the first
@@ -68,42 +64,28 @@ _kept_out = Statement(
     )
     .order_by(_d.model_id, _d.version)
 )
-_policy_now = (
-    sa.select(policies.c.digest).order_by(policies.c.seq.desc()).limit(1).scalar_subquery()
-)
+POLICY_NOW = sa.select(policies.c.digest).order_by(policies.c.seq.desc()).limit(1).scalar_subquery()
+"""The digest of the policy in force; NULL if there is none."""
+
+
+def restrained(
+    model_id: sa.ColumnElement[int], environment: sa.ColumnElement[str]
+) -> sa.ColumnElement[bool]:
+    """That something is paused, or data on hold, in the environment."""
+    return sa.or_(
+        sa.exists().where(
+            _p.model_id.in_((OF_THE_REGISTRY, model_id)), _p.environment == environment
+        ),
+        sa.exists().where(_d.environment == environment),
+    )
+
+
 _unruled = Statement(
     sa.select(
         sa.and_(
-            _policy_now.is_(None),
-            ~sa.exists().where(
-                _p.model_id.in_((OF_THE_REGISTRY, sa.bindparam("model_id"))),
-                _p.environment == sa.bindparam("environment"),
-            ),
-            ~sa.exists().where(_d.environment == sa.bindparam("environment")),
+            POLICY_NOW.is_(None),
+            ~restrained(sa.bindparam("model_id"), sa.bindparam("environment")),
         )
-    )
-)
-_surroundings = Statement(
-    sa.select(
-        sa.or_(
-            sa.exists().where(
-                holds.c.model_id == sa.bindparam("model_id"),
-                holds.c.environment == sa.bindparam("environment"),
-                holds.c.version == sa.bindparam("version"),
-            ),
-            sa.exists().where(
-                marks.c.model_id == sa.bindparam("model_id"),
-                marks.c.environment.in_((sa.bindparam("environment"), ANY_ENVIRONMENT)),
-                marks.c.version == sa.bindparam("version"),
-                marks.c.value == "yanked",
-            ),
-        ),
-        sa.exists().where(
-            slot_events.c.model_id == sa.bindparam("model_id"),
-            slot_events.c.ref == sa.bindparam("environment"),
-            slot_events.c.kind == "following",
-        ),
-        _policy_now.is_not(None),
     )
 )
 _insert_data = Statement(data_holds.insert())
@@ -136,28 +118,6 @@ class DataHoldRow:
     actor: str
     reason: str
     expires_ms: Instant | None
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Whether there is anything to look up before a version goes to an environment."""
-
-    kept_out: bool
-    """It was yanked there or everywhere, or there is a hold on it, be it expired."""
-    followed: bool
-    """A gateway ever followed that ref."""
-    ruled: bool
-    """A policy is in force."""
-
-
-def surroundings(
-    connection: Connection, model_id: int, version: VersionNumber, environment: RefName
-) -> Surroundings:
-    """What there is about a version and an environment, in one look: mostly nothing."""
-    asked = {"model_id": model_id, "version": version, "environment": environment}
-    row = _surroundings.first(connection, asked)
-    assert row is not None
-    return Surroundings(*row)
 
 
 def pause_of(connection: Connection, model_id: int, environment: str) -> PauseRow | None:

@@ -205,3 +205,40 @@ def test_nobody_named_acts_as_the_client(catalogue, world):
     catalogue.create_model("churn", description="", tags={}, caller=nobody).result()
     catalogue.register_version(external("churn"), caller=nobody).result()
     assert [entry.actor.name for entry in world.registry.log()] == ["mlflow-client"] * 2
+
+
+def test_what_an_act_tells_is_what_is_read_afterwards(catalogue):
+    """The answer is told from the operation, without a look; it must not tell a version that is not there."""
+    catalogue.create_model("churn", description="", tags={}, caller=CALLER).result()
+    claim = SourceClaim(source="s3://b/m")
+    new = NewVersion(model="churn", claim=claim, description="one", tags={"b": "2", "a": "1"})
+    told = [
+        catalogue.register_version(PreparedVersion(new=n, source=Resolved()), caller=CALLER)
+        for n in (new, NewVersion(model="churn", claim=claim))
+    ]
+    for future in told:
+        assert catalogue.version("churn", future.result().row.version) == future.result()
+    for alias, number in (("champion", 1), ("staging", 1), ("production", 2), ("old", 2)):
+        catalogue.set_alias("churn", alias, number, caller=CALLER).result()
+
+    def moves(number, stage, *, archive=False):
+        return lambda: catalogue.transition(
+            "churn", number, to=stage, archive_existing=archive, caller=CALLER
+        )
+
+    def describes(number, text):
+        return lambda: catalogue.describe_version("churn", number, text, caller=CALLER)
+
+    for call in (
+        moves(2, Stage.STAGING),
+        moves(1, Stage.PRODUCTION),
+        moves(1, Stage.PRODUCTION),  # nothing is left to do
+        moves(2, Stage.PRODUCTION, archive=True),
+        moves(1, Stage.STAGING, archive=True),
+        describes(1, "another"),
+        describes(1, "another"),
+        moves(1, Stage.ARCHIVED),
+        moves(2, Stage.NONE),
+    ):
+        answer = call().result()
+        assert catalogue.version("churn", answer.row.version) == answer

@@ -12,8 +12,9 @@ from histories import History
 from lastgood.core.canonical import canonical
 from lastgood.core.changes import ModelCreated, ModelRenamed, RefMoved
 from lastgood.core.operations import GENESIS, hash_of
-from lastgood.errors import Conflict, IntegrityFailure, InvalidInput
+from lastgood.errors import Conflict, IntegrityFailure, InvalidInput, NotFound
 from lastgood.store import log, projections
+from lastgood.store.backend import KNOWN
 
 TAMPERS = 420
 
@@ -59,6 +60,48 @@ def test_an_act_decided_on_an_old_state_is_refused_and_leaves_no_trace(append, a
         append(act(moved(2)), expect={"model:churn": head})
     assert database.read(projections.dump) == before
     assert database.read(lambda c: len(list(log.every(c)))) == 2
+
+
+def appends(act, *, before=None, after=None):
+    def unit(tx):
+        if before is not None:
+            before(tx)
+        operation = log.append(tx, act(moved(1)), now=1)
+        if after is not None:
+            after(tx)
+        return operation
+
+    return unit
+
+
+def refuse(_tx):
+    raise NotFound("nothing is left of it")
+
+
+def test_an_act_that_was_undone_is_followed_by_none(append, act, database):
+    append(act(created()))
+    futures = [
+        database.write(appends(act, after=refuse if n % 3 == 1 else None)) for n in range(20)
+    ]
+    refused = [future for future in futures if isinstance(future.exception(30), NotFound)]
+    assert len(refused) == 7
+    assert flaws(database) == []
+    assert database.read(log.newest)[0] == 14
+
+
+def test_if_it_were_remembered_the_next_would_follow_it(append, act, database):
+    """The control of the test above."""
+    append(act(created()))
+    remembered = {}
+
+    def remember(tx):
+        remembered.update(tx.info[KNOWN])
+        refuse(tx)
+
+    with pytest.raises(NotFound):
+        database.write(appends(act, after=remember)).result()
+    database.write(appends(act, before=lambda tx: tx.info[KNOWN].update(remembered))).result()
+    assert flaws(database) != []
 
 
 def test_another_model_does_not_get_in_the_way(append, act):
