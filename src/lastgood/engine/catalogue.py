@@ -55,6 +55,7 @@ from lastgood.store.catalogue import (
     search_versions,
     version_entry,
 )
+from lastgood.store.circumstances import NumbersSeen, remember_numbers
 from lastgood.store.database import Connection
 
 __all__ = [
@@ -354,6 +355,7 @@ def _made(tx: Connection, recorded: Recorded) -> VersionEntry:
     made = next(c for c in operation.changes if isinstance(c, VersionRegistered))
     if decision is None or decision.model_id is None:
         return _entry(tx, made.model, made.version)
+    remember_numbers(tx, NumbersSeen(decision.model_id, made.model, made.version))
     return as_registered(operation, made, model_id=decision.model_id)
 
 

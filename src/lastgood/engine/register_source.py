@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lastgood.core.changes import VersionRegistered
-from lastgood.core.ids import Digest, parse_model_name
+from lastgood.core.ids import Digest, VersionNumber, parse_model_name
 from lastgood.engine.artifacts import Artifacts
 from lastgood.engine.freeze import FreezeOrder, freeze_manifest
 from lastgood.engine.kernel import Decision, Kernel
 from lastgood.engine.register import check_description, check_tags, data_digests
-from lastgood.engine.resolve import model_and_next_number, model_of
+from lastgood.engine.resolve import model_of, numbers_of
 from lastgood.engine.sources import (
     Resolved,
     SourceClaim,
@@ -115,7 +115,8 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
         NotFound: the model was deleted meanwhile.
     """
     new, source = prepared.new, prepared.source
-    model, number = model_and_next_number(tx, new.model)
+    model = numbers_of(tx, new.model)
+    number = VersionNumber(model.last + 1)
     # As with MLflow, a logged model does not hear of copies of a version that came from it.
     if source.logged_model_id and (source.version is None or new.claim.logged_model_id):
         note_version(tx, source.logged_model_id, model.name, number)
@@ -138,9 +139,9 @@ def decide_version(tx: Connection, prepared: PreparedVersion, *, user: str) -> D
     return Decision(
         kind="register",
         model=model.name,
-        model_id=model.id,
+        model_id=model.model_id,
         changes=(registered,),
-        summary=f"{model.name}/{number} registered: {_what(tx, model.id, prepared)}",
+        summary=f"{model.name}/{number} registered: {_what(tx, model.model_id, prepared)}",
     )
 
 

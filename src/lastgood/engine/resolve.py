@@ -8,16 +8,16 @@ from lastgood.core.references import ByDigest, ByNumber, ByRef, ByRun, Latest, p
 from lastgood.errors import InvalidReference, NotFound
 from lastgood.store import log
 from lastgood.store import registry as rows
-from lastgood.store.circumstances import look_at_numbers
+from lastgood.store.circumstances import NumbersSeen, look_at_numbers
 from lastgood.store.database import Connection
 
 __all__ = [
     "Found",
     "find",
-    "model_and_next_number",
     "model_of",
     "no_version",
     "numbered",
+    "numbers_of",
     "version_of",
 ]
 
@@ -42,8 +42,8 @@ def model_of(connection: Connection, name: str) -> rows.ModelRow:
     return model
 
 
-def model_and_next_number(tx: Connection, name: str) -> tuple[rows.ModelRow, VersionNumber]:
-    """The model of that name; and the number of its next version, one more than was ever given under it.
+def numbers_of(tx: Connection, name: str) -> NumbersSeen:
+    """The model of that name, with the highest number that a version of it ever had.
 
     Raises:
         NotFound: as `model_of`.
@@ -51,8 +51,7 @@ def model_and_next_number(tx: Connection, name: str) -> tuple[rows.ModelRow, Ver
     found = look_at_numbers(tx, name)
     if found is None:
         raise _no_model(tx, name)
-    model, last = found
-    return model, VersionNumber(last + 1)
+    return found
 
 
 def _no_model(connection: Connection, name: str) -> NotFound:

@@ -20,7 +20,10 @@ T = TypeVar("T")
 APPENDED = "lastgood.appended"
 """Set in the `info` of a write session's connection when its transaction appends to the log."""
 KNOWN = "lastgood.known"
-"""In the same `info`, a dict: what units of the open transaction need not ask again; another one for each transaction."""
+"""In the same `info`, a dict: what units of the open transaction need not ask again.
+
+It is empty when a transaction begins, and again when a unit is undone or anything was appended to the log.
+"""
 
 
 class CannotUndo(Exception):  # a state, not a fault of the caller

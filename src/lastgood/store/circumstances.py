@@ -10,11 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lastgood.core.ids import RefName
+from lastgood.core.ids import ModelName, RefName
 from lastgood.core.moves import RefFact
 from lastgood.core.references import ANY_ENVIRONMENT
 from lastgood.core.stages import Stage, ref_of_stage
 from lastgood.store import log
+from lastgood.store.backend import KNOWN
 from lastgood.store.catalogue import VersionEntry, entry_from
 from lastgood.store.database import Connection
 from lastgood.store.registry import ModelRow, VersionRow, version_from
@@ -33,11 +34,13 @@ from lastgood.store.statement import Row, Statement
 
 __all__ = [
     "MoveSeen",
+    "NumbersSeen",
     "Surroundings",
     "look_at_alias",
     "look_at_numbers",
     "look_at_stages",
     "look_at_version",
+    "remember_numbers",
 ]
 
 _m, _v, _r, _t = models.c, versions.c, refs.c, version_tags.c
@@ -80,7 +83,7 @@ _belongings = Statement(  # an alias has no value
 _with_version = models.join(versions, sa.and_(_v.model_id == _m.id, _v.version == _version))
 _of_version = Statement(sa.select(*_MODEL, *_v).select_from(_with_version).where(_m.name == _name))
 _numbers = Statement(
-    sa.select(*_MODEL, numbering.c.last)
+    sa.select(_m.id, _m.name, numbering.c.last)
     .select_from(models.outerjoin(numbering, numbering.c.name == _m.name))
     .where(_m.name == _name)
 )
@@ -103,6 +106,16 @@ def _of_move(
 _of_alias = _of_move(_to)
 _of_stages = _of_move(*_STAGE_REFS)
 _of_other_stages = _of_move(*_STAGE_REFS, surroundings=())
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersSeen:
+    """What a new version has to know of its model."""
+
+    model_id: int
+    name: ModelName
+    last: int
+    """The highest number ever given under that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +150,22 @@ class MoveSeen:
         return around is not None and not (around.ruled or around.restrained)
 
 
-def look_at_numbers(tx: Connection, name: str) -> tuple[ModelRow, int] | None:
-    """The model of that name, with the highest version number ever given under it."""
+def look_at_numbers(tx: Connection, name: str) -> NumbersSeen | None:
+    """The numbers of the model of that name; None: there is no such model."""
+    known: NumbersSeen | None = tx.info.get(KNOWN, {}).get((NumbersSeen, name))
+    if known is not None:
+        return known
     (found,) = log.ask_before_append(tx, [(_numbers, {"name": name})])
-    return (ModelRow(*found[0][:-1]), found[0][-1] or 0) if found else None
+    if not found:
+        return None
+    model_id, model, last = found[0]
+    return NumbersSeen(model_id, model, last or 0)
+
+
+def remember_numbers(tx: Connection, numbers: NumbersSeen) -> None:
+    """Spare the next version of the same transaction the look; to be called right after the version was appended."""
+    if (known := tx.info.get(KNOWN)) is not None:
+        known[NumbersSeen, numbers.name] = numbers
 
 
 def look_at_version(tx: Connection, name: str, number: int) -> tuple[ModelRow, VersionEntry] | None:

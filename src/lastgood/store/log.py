@@ -169,6 +169,8 @@ def append(
     _insert_streams.run_many(tx, [(stream, seq) for stream in streams])
     projections.apply(tx, operation, model_id=model_id)
     tx.info[APPENDED] = True
+    if (known := tx.info.get(KNOWN)) is not None:
+        known.clear()
     _remember(tx, _Newest(seq, operation.hash, operation.at_ms))
     return operation
 

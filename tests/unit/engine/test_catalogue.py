@@ -8,7 +8,7 @@ from lastgood.core.commands import Caller, SetPolicy
 from lastgood.core.operations import Actor
 from lastgood.core.stages import Stage
 from lastgood.engine.artifacts import Artifacts
-from lastgood.engine.catalogue import Catalogue, Unchecked
+from lastgood.engine.catalogue import Catalogue, Unchecked, VersionEntry
 from lastgood.engine.register_source import NewVersion, PreparedVersion
 from lastgood.engine.sources import Resolved, SourceClaim
 from lastgood.errors import AlreadyExists, NotFound, Protected
@@ -242,3 +242,47 @@ def test_what_an_act_tells_is_what_is_read_afterwards(catalogue):
     ):
         answer = call().result()
         assert catalogue.version("churn", answer.row.version) == answer
+
+
+def test_numbers_are_right_whatever_happens_between_two_versions(world, catalogue):
+    """Acts of one transaction know from each other what number is next; none may go by what is past."""
+    for name in ("a", "b"):
+        catalogue.create_model(name, description="", tags={}, caller=CALLER).result()
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold(_tx):
+        entered.set()
+        leave.wait(30)
+
+    holding = world.engine.kernel.database.write(hold)
+    entered.wait(30)  # so that all that follows is one group
+
+    def new(name):
+        return catalogue.register_version(external(name), caller=CALLER)
+
+    acts = [
+        *(new("a"), new("a"), new("b"), new("a")),
+        catalogue.delete_version("a", 3, caller=CALLER),
+        new("a"),
+        catalogue.rename_model("a", to="c", caller=CALLER),
+        *(new("a"), new("c"), new("c"), new("b")),
+        catalogue.delete_model("b", caller=CALLER),
+        new("b"),
+        catalogue.create_model("b", description="", tags={}, caller=CALLER),
+        *(new("b"), new("b")),
+    ]
+    leave.set()
+    holding.result(30)
+    made = []
+    for act in acts:
+        if act.exception(30) is not None:
+            made.append(type(act.exception()).__name__)
+        elif isinstance(act.result(), VersionEntry):
+            made.append((act.result().model, act.result().row.version))
+            if act.result().model == "c":
+                assert catalogue.version("c", act.result().row.version) == act.result()
+    assert made == [
+        *(("a", 1), ("a", 2), ("b", 1), ("a", 3), ("a", 4)),
+        *("NotFound", ("c", 5), ("c", 6), ("b", 2)),
+        *("NotFound", ("b", 3), ("b", 4)),
+    ]
