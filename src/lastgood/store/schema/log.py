@@ -1,6 +1,6 @@
 """The log: append-only, chained by hashes, migrated by expand/contract."""
 
-from sqlalchemy import Column, LargeBinary, PrimaryKeyConstraint, Table
+from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint, Table
 
 from lastgood.store.schema.columns import Big, chars, metadata, text
 
@@ -15,7 +15,16 @@ operations = Table(
     Column("kind", chars(32), nullable=False),
     Column("hash", chars(71), nullable=False),
     Column("body", LargeBinary, nullable=False),  # canonical JSON of the whole operation
-    Column("idempotency_key", chars(128), unique=True),
+    Column("idempotency_key", chars(128)),
+)
+# Most operations have no key, and shall cost nothing here.
+_has_key = operations.c.idempotency_key.is_not(None)
+Index(
+    "operations_by_idempotency_key",
+    operations.c.idempotency_key,
+    unique=True,
+    sqlite_where=_has_key,
+    postgresql_where=_has_key,
 )
 
 operation_streams = Table(

@@ -656,9 +656,16 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
-        sa.UniqueConstraint("idempotency_key"),
     )
     op.create_index(op.f("ix_operations_at_ms"), "operations", ["at_ms"], unique=False)
+    op.create_index(
+        "operations_by_idempotency_key",
+        "operations",
+        ["idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
     op.create_table(
         "origins",
         sa.Column(
