@@ -20,17 +20,14 @@ from lastgood.engine.tracking.evidence import Batch
 __all__ = ["ROUTES"]
 
 
-class _Point(msgspec.Struct, kw_only=True):
-    key: str
-    value: float
-    timestamp: Int64
+class _Point(Metric, frozen=True, gc=False, kw_only=True, rename={"at_ms": "timestamp"}):
+    """A point as it is sent, which is a point as tracking knows it: a batch has a thousand of them."""
+
+    at_ms: Int64
     step: Int64 = 0
-    model_id: str = ""
-    dataset_name: str = ""
-    dataset_digest: str = ""
 
 
-class _LogMetric(_Point, kw_only=True):
+class _LogMetric(_Point, frozen=True, gc=False, kw_only=True):
     run_id: str = ""
     run_uuid: str = ""
 
@@ -56,7 +53,7 @@ async def log_metric(request: MlflowRequest) -> Response:
     """Store one point of a metric."""
     sent = decode(request, _LogMetric)
     run_id = OfRun(run_id=sent.run_id, run_uuid=sent.run_uuid).id
-    await done(request.services.tracking.evidence.log_metric(run_id, _metric(sent)))
+    await done(request.services.tracking.evidence.log_metric(run_id, sent))
     return empty_reply()
 
 
@@ -64,7 +61,7 @@ async def log_batch(request: MlflowRequest) -> Response:
     """Store metrics, parameters and tags, all or nothing."""
     sent = decode(request, _LogBatch)
     batch = Batch(
-        metrics=[_metric(one) for one in sent.metrics],
+        metrics=sent.metrics,
         params=[(one.key, one.value) for one in sent.params],
         tags=[(one.key, one.value) for one in sent.tags],
     )
@@ -83,18 +80,6 @@ async def get_history(request: MlflowRequest) -> Response:
         return reply(_Points([metric_shape(one) for one in page.items], page.token))
 
     return await run_in_threadpool(find)
-
-
-def _metric(sent: _Point) -> Metric:
-    return Metric(
-        sent.key,
-        sent.value,
-        sent.timestamp,
-        sent.step,
-        sent.model_id,
-        sent.dataset_name,
-        sent.dataset_digest,
-    )
 
 
 ROUTES: dict[tuple[str, str], Handler] = {

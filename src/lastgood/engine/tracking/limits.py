@@ -200,20 +200,24 @@ def check_int64(parameter: str, value: int) -> int:
     return value
 
 
-def check_metrics(metrics: Iterable[Metric]) -> None:
+def check_metrics(metrics: Sequence[Metric]) -> None:
     """Points of metrics, in a batch. Raises InvalidInput as `check_metric`."""
-    for i, metric in enumerate(metrics):
-        if not _is_good_point(metric):
-            check_metric(metric, path=f"metrics[{i}].")  # the path is made for those that need it
+    if not _are_good_points(metrics):
+        for i, metric in enumerate(metrics):
+            check_metric(metric, path=f"metrics[{i}].")
 
 
-def _is_good_point(metric: Metric) -> bool:
-    return (
-        _is_good_name(metric.key)
-        and 0 <= metric.at_ms <= INT64_MAX
-        and INT64_MIN <= metric.step <= INT64_MAX
-        and (not metric.dataset_name) == (not metric.dataset_digest)
-    )
+def _are_good_points(metrics: Iterable[Metric]) -> bool:
+    # One function for all of them: a call for each takes longer than what it looks at.
+    for metric in metrics:
+        if not (
+            _is_good_name(metric.key)
+            and 0 <= metric.at_ms <= INT64_MAX
+            and INT64_MIN <= metric.step <= INT64_MAX
+            and (not metric.dataset_name) == (not metric.dataset_digest)
+        ):
+            return False
+    return True
 
 
 def check_metric(metric: Metric, *, path: str = "") -> Metric:
@@ -222,7 +226,7 @@ def check_metric(metric: Metric, *, path: str = "") -> Metric:
     Raises:
         InvalidInput: its name is not allowed, or a number out of range.
     """
-    if _is_good_point(metric):
+    if _are_good_points((metric,)):
         return metric
     if bool(metric.dataset_name) != bool(metric.dataset_digest):
         raise InvalidInput(
