@@ -93,7 +93,8 @@ class Database:
         self._inbox: Inbox[_Queued | None] = Inbox()
         """None, the last one, ends the writer."""
         self._closed = False
-        self._last_size = 1
+        self._expected = 0
+        """How many writes the next group may have: of those who were just told, and who waited meanwhile."""
         self._last_commit_s = 0.0
         self._session: WriteSession | None = backend.open_session()
         self._thread = threading.Thread(
@@ -201,20 +202,20 @@ class Database:
                 began = time.monotonic()
                 self._commit_group(group)
                 self._last_commit_s = time.monotonic() - began
-                self._last_size = len(group)
+                self._expected = min(len(group) + len(self._inbox), GROUP_SIZE_MAX)
         self._drop_session()
 
     def _gather(self) -> None:
         """Wait for the next group.
 
         Callers that were acknowledged together ask again almost together. Waiting for them, for no
-        longer than a commit takes, spares a commit that would hold only the quickest of them. A lone
-        caller never waits.
+        longer than a commit takes, spares a commit that would hold only the quickest of them; and half of
+        the callers do not take turns with the other half for ever. A lone caller never waits.
         """
         self._inbox.wait(1)
-        if self._last_size > 1:
+        if self._expected > 1:
             patience_s = min(self._last_commit_s, GATHER_S_MAX)
-            self._inbox.wait(self._last_size, timeout_s=patience_s)
+            self._inbox.wait(self._expected, timeout_s=patience_s)
 
     def _commit_group(self, group: list[_Queued]) -> None:
         """One transaction for the group; acknowledge after the commit, never before."""
