@@ -43,6 +43,9 @@ FILES_OF_OUR_OWN = (
     512  # descriptors that the database, objects and threads may need beside the connections
 )
 HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
+# Bytes of a body that arrive together, if they are there. Each piece goes from Granian's thread to the event loop and
+# back for the next; with Granian's own 408 KiB an upload waited for that longer than for the disk.
+PIECE_SIZE_MAX = 1 << 20
 DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 # Python looks for garbage in circles after so many new objects. An answer has thousands and makes no circles; with
 # the usual 700, a quarter of the time of a search went into looking.
@@ -141,7 +144,9 @@ class RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipp
             port=port,
             interface="asgi",
             http="1",
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=PIECE_SIZE_MAX
+            ),
             backlog=BACKLOG,
             backpressure=connections_max,
             websockets=False,

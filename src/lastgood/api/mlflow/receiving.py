@@ -16,7 +16,7 @@ from lastgood.errors import InvalidInput, TooLarge
 
 __all__ = ["Sink", "receive"]
 
-BATCH_SIZE = 1 << 19  # bytes; an upload holds two batches and a chunk in memory
+BATCH_SIZE = 1 << 19  # bytes, and up to a chunk more; an upload holds two batches and a chunk in memory
 
 
 class Sink(Protocol):
