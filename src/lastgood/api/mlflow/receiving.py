@@ -16,7 +16,8 @@ from lastgood.errors import InvalidInput, TooLarge
 
 __all__ = ["Sink", "receive"]
 
-BATCH_SIZE = 1 << 19  # bytes, and up to a chunk more; an upload holds two batches and a chunk in memory
+# Bytes, and up to a chunk more. An upload holds two batches and a chunk in memory.
+BATCH_SIZE = 1 << 19
 
 
 class Sink(Protocol):
