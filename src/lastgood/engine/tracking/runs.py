@@ -1,6 +1,6 @@
 """Runs: made, ended, renamed, tagged, deleted and restored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,7 +12,7 @@ from lastgood.core.tracking import ACTIVE, DELETED, Run, RunFacts
 from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.names import random_name
-from lastgood.errors import InvalidInput, NotFound
+from lastgood.errors import InvalidInput, LastgoodError, NotFound
 from lastgood.store.database import Connection
 from lastgood.store.tracking import experiments as experiment_store
 from lastgood.store.tracking import runs as store
@@ -115,17 +115,8 @@ class Runs:
         start_ms = self._clock() if new.start_ms is None else new.start_ms
         limits.check_int64("start_time", start_ms)
         run_id = fresh_id(self._clock())
-
-        def unit(tx: Connection) -> tuple[Run, RunFacts]:
-            place = experiment_store.place_of(tx, experiment_id)
-            location, lifecycle = limits.existing(place, experiment_id)
-            limits.check_active("experiment", str(experiment_id), lifecycle)
-            uri = f"{location.rstrip('/')}/{run_id}/artifacts"
-            run = Run(run_id, experiment_id, name, user, STATUSES[0], start_ms, None, ACTIVE, uri)
-            store.add_run(tx, run, tags)
-            return run, RunFacts(tags=tags)
-
-        return self._database.write(unit)
+        run = Run(run_id, experiment_id, name, user, STATUSES[0], start_ms, None, ACTIVE, "")
+        return self._database.write_together(_create_runs, (run, tags))
 
     def update(self, run_id: str, update: RunUpdate) -> Future[Run]:
         """Change status, end or name.
@@ -180,6 +171,32 @@ class Runs:
                 )
 
         return self._database.write(unit)
+
+
+def _create_runs(
+    tx: Connection, wanted: Sequence[tuple[Run, dict[str, str]]]
+) -> list[tuple[Run, RunFacts] | LastgoodError]:
+    """Store runs that have no place for their artifacts yet; they get it of their experiments."""
+    ids = list({run.experiment_id for run, _ in wanted})
+    places = experiment_store.places_of(tx, ids)
+    placed = [_placed(run, places.get(run.experiment_id)) for run, _ in wanted]
+    answers = [
+        run if isinstance(run, LastgoodError) else (run, RunFacts(tags=tags))
+        for run, (_, tags) in zip(placed, wanted, strict=True)
+    ]
+    made = [answer for answer in answers if not isinstance(answer, LastgoodError)]
+    store.add_runs(tx, [(run, facts.tags) for run, facts in made])
+    return answers
+
+
+def _placed(run: Run, place: tuple[str, str] | None) -> Run | LastgoodError:
+    """The run with the place for its artifacts, or why it cannot be made."""
+    try:
+        location, lifecycle = limits.existing(place, run.experiment_id)
+        limits.check_active("experiment", str(run.experiment_id), lifecycle)
+    except LastgoodError as error:
+        return error
+    return structs.replace(run, artifact_uri=f"{location.rstrip('/')}/{run.run_id}/artifacts")
 
 
 def _name_of(name: str, tag: str) -> str:

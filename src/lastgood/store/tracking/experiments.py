@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from lastgood.core.tracking import Experiment
 from lastgood.store.database import Connection
 from lastgood.store.dialects import insert
+from lastgood.store.lists import among, listed
 from lastgood.store.schema import experiment_tags, experiments
 from lastgood.store.statement import Statement
 
@@ -19,6 +20,7 @@ __all__ = [
     "experiments_from",
     "next_experiment_id",
     "place_of",
+    "places_of",
     "remove_experiment_tag",
     "set_experiment_tags",
     "update_experiment",
@@ -31,8 +33,8 @@ _FIELDS = tuple(column.name for column in EXPERIMENT_COLUMNS)
 _c, _t = experiments.c, experiment_tags.c
 _of = Statement(sa.select(*EXPERIMENT_COLUMNS).where(_c.id == sa.bindparam("id")))
 _named = Statement(sa.select(*EXPERIMENT_COLUMNS).where(_c.name == sa.bindparam("name")))
-_place_of = Statement(
-    sa.select(_c.artifact_location, _c.lifecycle).where(_c.id == sa.bindparam("id"))
+_places_of = Statement(
+    sa.select(_c.id, _c.artifact_location, _c.lifecycle).where(among(_c.id, sa.bindparam("ids")))
 )
 _add = Statement(experiments.insert())
 _last_id = Statement(sa.select(sa.func.max(_c.id)))
@@ -76,8 +78,13 @@ def experiment_named(connection: Connection, name: str) -> Experiment | None:
 
 def place_of(connection: Connection, experiment_id: int) -> tuple[str, str] | None:
     """Artifact location and lifecycle: all that a new run needs to know."""
-    row = _place_of.first(connection, {"id": experiment_id})
-    return (row[0], row[1]) if row else None
+    return places_of(connection, [experiment_id]).get(experiment_id)
+
+
+def places_of(connection: Connection, experiment_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """The same of several, by their ids."""
+    rows = _places_of.all(connection, {"ids": listed(connection, experiment_ids)})
+    return {experiment_id: (location, lifecycle) for experiment_id, location, lifecycle in rows}
 
 
 def experiments_from(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[Experiment]:

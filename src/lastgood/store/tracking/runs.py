@@ -40,6 +40,7 @@ __all__ = [
     "add_links",
     "add_params",
     "add_run",
+    "add_runs",
     "facts_of",
     "metrics_from",
     "metrics_of_many",
@@ -211,9 +212,19 @@ def _add_links(
 
 def add_run(tx: Connection, run: Run, tags: Mapping[str, str]) -> ChangingRun:
     """Store a new run with its first tags; the run as it can be added to."""
-    _add_run.run_many(tx, [(*structs.astuple(run), fresh_revision())])
-    new = revised(run)
-    set_tags(tx, new, tags)
+    (new,) = add_runs(tx, [(run, tags)])
+    return new
+
+
+def add_runs(tx: Connection, wanted: Sequence[tuple[Run, Mapping[str, str]]]) -> list[ChangingRun]:
+    """Store new runs with their first tags; the runs as they can be added to."""
+    _add_run.run_many(tx, [(*structs.astuple(run), fresh_revision()) for run, _ in wanted])
+    new = [revised(run) for run, _ in wanted]
+    tags = [tags for _, tags in wanted]
+    put_tags(
+        tx,
+        [pair_row(run, *pair) for run, its in zip(new, tags, strict=True) for pair in its.items()],
+    )
     return new
 
 

@@ -1,6 +1,7 @@
 """Calls that log and are stored together come out as if each had been alone, one after the other."""
 
 import threading
+from functools import partial
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from lastgood.core.tracking import Metric
 from lastgood.engine.tracking import Tracking, evidence
 from lastgood.engine.tracking.entries import log_entries
 from lastgood.engine.tracking.evidence import Batch
+from lastgood.engine.tracking.runs import NewRun
 from lastgood.errors import InvalidInput, NotFound
 
 KEYS = st.sampled_from(["a", "b", "mlflow.runName"])
@@ -134,3 +136,26 @@ def test_what_is_logged_by_calls_that_wait_is_stored_by_one_visit(desk, monkeypa
     points = [lambda i=i: log.log_metric(run_id, Metric("m", 1.0, i)) for i in range(5)]
     assert queue_all(desk, [*points, lambda: log.set_tag(run_id, "t", "1")]) == [None] * 6
     assert sizes == [6]
+
+
+def test_runs_that_are_made_together_are_refused_alone(desk):
+    gone = str(desk.tracking.experiments.create("gone", tags={}).result().id)
+    desk.tracking.experiments.delete(gone).result()
+    made = []
+
+    def create(experiment):
+        future = desk.tracking.runs.create(
+            NewRun(experiment_id=experiment, name=f"in {experiment}", tags={"t": experiment})
+        )
+        made.append(future)
+        return future
+
+    calls = [partial(create, experiment) for experiment in ("0", gone, "999", "0")]
+    outcomes = queue_all(desk, calls)
+    assert [type(one) for one in outcomes] == [type(None), InvalidInput, NotFound, type(None)]
+    for future in (made[0], made[3]):
+        run, facts = future.result()
+        assert desk.tracking.runs.get(run.run_id) == (run, facts)
+        assert facts.tags == {"t": "0", "mlflow.runName": "in 0"}
+        assert run.artifact_uri.endswith(f"/0/{run.run_id}/artifacts")
+    assert len(desk.found()) == 2
