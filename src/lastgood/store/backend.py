@@ -98,6 +98,10 @@ class Backend(Protocol):
         """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
         ...
 
+    def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:
+        """As `read`, but None where that takes longer, or is to wait for another process. For an event loop."""
+        ...
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once, with `ask_all`, on one snapshot. Raises as `read`."""
         ...

@@ -165,6 +165,10 @@ class Database:
         """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
         return self._backend.survey(query)
 
+    def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:
+        """As `read`, but None if statements take longer, or would wait for another process. For an event loop."""
+        return self._backend.attempt(query, patience_s=patience_s)
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once, with `ask_all`, on one snapshot; cheaper than `read`."""
         return self._backend.glance(query)

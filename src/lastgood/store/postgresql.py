@@ -142,6 +142,10 @@ class Postgresql:
         """As `read`: its threads mostly wait for PostgreSQL, so that they may do so together."""
         return self.read(query)
 
+    def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> None:
+        """There is no telling how long PostgreSQL will take."""
+        return
+
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once; they travel, and are run, as one transaction."""
         return self.peek(query)

@@ -6,6 +6,7 @@ for the writer and never see half of a transaction.
 
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from lastgood.errors import LastgoodError, StoreUnavailable
 from lastgood.store.backend import CannotUndo, Connection
-from lastgood.store.sqlite_failures import BUSY_TIMEOUT_MS, explain_sqlite
+from lastgood.store.sqlite_failures import BUSY_TIMEOUT_MS, explain_sqlite, is_interrupted
 
 __all__ = ["Sqlite"]
 
@@ -32,6 +33,8 @@ STATEMENTS_CACHED = 512  # per connection: more than the store has
 TURN_PATIENCE_S = (
     0.05  # that a search waits for others; then one of them takes long, and it goes ahead beside it
 )
+# Of SQLite's machine, before it is seen whether time is up: some 20 rows, or pages of the file.
+STEPS_PER_LOOK = 500
 LOOK_EVERY_S = 0.025  # how soon a commit of another process is noticed
 
 
@@ -113,6 +116,21 @@ class Sqlite:
         finally:
             if is_alone:
                 self._turn.release()
+
+    def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:
+        """As `read`; statements that take longer are interrupted, and it is None."""
+        with self._explained():
+            driver: Any = self._reader().connection.driver_connection
+        deadline = time.perf_counter() + patience_s
+        driver.set_progress_handler(lambda: time.perf_counter() > deadline, STEPS_PER_LOOK)
+        try:
+            return self.read(query)
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            if not is_interrupted(error):
+                raise
+            return None
+        finally:
+            driver.set_progress_handler(None, 0)
 
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once; here that is no less work than `read`."""

@@ -39,6 +39,11 @@ def explain_sqlite(path: Path, error: BaseException) -> StoreUnavailable | None:
     return _failure(path, code, str(error.orig if isinstance(error, sa.exc.DBAPIError) else error))
 
 
+def is_interrupted(error: BaseException) -> bool:
+    """Whether we stopped the statement ourselves."""
+    return _code(error) == sqlite3.SQLITE_INTERRUPT
+
+
 def _failure(path: Path, code: int, text: str) -> StoreUnavailable:
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(

@@ -29,7 +29,7 @@ from lastgood.api.mlflow.wire import (
 )
 from lastgood.core.tracking import ModelLink
 from lastgood.engine.tracking.runs import STATUSES, NewRun, RunUpdate
-from lastgood.engine.tracking.searches import Query
+from lastgood.engine.tracking.searches import Page, Query
 
 __all__ = ["ROUTES"]
 
@@ -138,13 +138,15 @@ async def search(request: MlflowRequest) -> Response:
         results_max=sent.max_results,
         token=sent.page_token,
     )
+    searches = request.services.tracking.searches
+    asked = (sent.experiment_ids, query, request.services.run_documents)
+    if (page := searches.runs_at_once(*asked)) is not None:
+        return _found(page)
+    return await run_in_threadpool(lambda: _found(searches.runs(*asked)))
 
-    def find() -> Response:
-        services = request.services
-        page = services.tracking.searches.runs(sent.experiment_ids, query, services.run_documents)
-        return reply(_Found(list(map(msgspec.Raw, page.items)), page.token))
 
-    return await run_in_threadpool(find)
+def _found(page: Page[bytes]) -> Response:
+    return reply(_Found(list(map(msgspec.Raw, page.items)), page.token))
 
 
 async def delete(request: MlflowRequest) -> Response:

@@ -20,6 +20,7 @@ from lastgood.engine.tracking.pages import decode_token, encode_token
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import metrics as metric_store
+from lastgood.store.tracking.arrivals import runs_waiting
 from lastgood.store.tracking.documents import RunDocuments
 from lastgood.store.tracking.experiment_search import search_experiments
 from lastgood.store.tracking.keyset import Paging, Scalar
@@ -49,6 +50,14 @@ FILTERS_MAX = 100  # clauses
 ORDERS_MAX = 20
 EXPERIMENTS_MAX = 10_000  # ids in one search
 DATASETS_MAX = 100  # that logged models were measured on
+# What an event loop may do itself: handing a search to a thread takes as long as most searches do.
+AT_ONCE_S = 0.002
+AT_ONCE_MAX = 200  # runs
+EXPERIMENTS_AT_ONCE_MAX = 10  # each is asked for itself
+TEXT_AT_ONCE_MAX = (
+    500  # characters of filter and order: to read them, and to write a statement of that form
+)
+MADE_AT_ONCE_MAX = 20  # documents; each takes a tenth of a millisecond
 NOWHERE = (-1,)
 """Searched where no experiment is named, so that a filter that cannot be right is refused there too."""
 VIEWS = ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
@@ -104,9 +113,7 @@ class Searches:
         Raises:
             InvalidInput: filter, order, view, number of results or token cannot be right.
         """
-        ids = _experiment_ids(experiment_ids)
-        search = (ids, *_identity(query))
-        paging = _paging(query, search)
+        ids, paging, search = _asked(experiment_ids, query)
         if _names_metric(paging):
             self._folding.of_experiments(ids)
 
@@ -116,6 +123,23 @@ class Searches:
 
         items, last = self._database.survey(look)
         return Page(items, encode_token(last, search=search))
+
+    def runs_at_once(
+        self, experiment_ids: Sequence[str], query: Query, documents: RunDocuments
+    ) -> Page[bytes] | None:
+        """As `runs`, which may be called on an event loop: None if it takes more than a moment. Raises as `runs`."""
+        if not _is_small(experiment_ids, query):
+            return None
+        ids, paging, search = _asked(experiment_ids, query)
+
+        def look(connection: Connection) -> Page[bytes] | None:
+            if _names_metric(paging) and runs_waiting(connection, ids):
+                return None
+            found, last = search_runs(connection, ids or NOWHERE, paging)
+            items = documents.of_few(connection, found, made_max=MADE_AT_ONCE_MAX)
+            return None if items is None else Page(items, encode_token(last, search=search))
+
+        return self._database.attempt(look, patience_s=AT_ONCE_S)
 
     def experiments(self, query: Query) -> Page[Experiment]:
         """Experiments, by default the newest first. Raises InvalidInput as `runs`."""
@@ -163,6 +187,23 @@ def _names_metric(paging: Paging) -> bool:
     return any(one.target == "metric" for one in paging.filters) or any(
         one.target == "metric" for one in paging.orders
     )
+
+
+def _is_small(experiment_ids: Sequence[str], query: Query) -> bool:
+    return (
+        query.results_max <= AT_ONCE_MAX
+        and len(experiment_ids) <= EXPERIMENTS_AT_ONCE_MAX
+        and len(query.filter) + sum(map(len, query.order_by)) <= TEXT_AT_ONCE_MAX
+    )
+
+
+def _asked(
+    experiment_ids: Sequence[str], query: Query
+) -> tuple[Sequence[int], Paging, Sequence[object]]:
+    """Where to search for runs, what, and what a token of it belongs to."""
+    ids = _experiment_ids(experiment_ids)
+    search = (ids, *_identity(query))
+    return ids, _paging(query, search), search
 
 
 def _identity(query: Query) -> tuple[object, ...]:

@@ -8,10 +8,12 @@ the run meanwhile, another server too, gave it another one.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from lastgood.core.tracking import FoundRun
 from lastgood.store.database import Connection
 from lastgood.store.lists import listed
+from lastgood.store.statement import Row
 from lastgood.store.tracking.arrivals import bodies_of_runs
 from lastgood.store.tracking.found_runs import found_runs
 from lastgood.store.tracking.revisions import Revision
@@ -41,19 +43,45 @@ class RunDocuments:
 
     def of(self, connection: Connection, wanted: Sequence[Revision]) -> list[bytes]:
         """The document of each run of which this revision is in the snapshot of the connection."""
+        return self._of(connection, wanted, self._look(connection, wanted))
+
+    def of_few(
+        self, connection: Connection, wanted: Sequence[Revision], *, made_max: int
+    ) -> list[bytes] | None:
+        """The same; None if more than so many would have to be made."""
+        seen = self._look(connection, wanted)
+        return None if len(seen.unknown) > made_max else self._of(connection, wanted, seen)
+
+    def _look(self, connection: Connection, wanted: Sequence[Revision]) -> "_Seen":
         ids = [run_id for run_id, _ in wanted]
-        shown = self._memory.known(wanted)
+        known = self._memory.known(wanted)
         waiting = bodies_of_runs.all(connection, {"run_ids": listed(connection, ids)})
         late = {run_id for run_id, _ in waiting}
-        unknown = [run_id for run_id in ids if run_id in late or run_id not in shown]
-        if unknown:
-            made = {
-                found.run.run_id: self._make(found)
-                for found in found_runs(connection, unknown, waiting)
-            }
-            self._memory.keep((one, made[one[0]]) for one in wanted if one[0] in made.keys() - late)
+        unknown = [run_id for run_id in ids if run_id in late or run_id not in known]
+        return _Seen(known, waiting, late, unknown)
+
+    def _of(self, connection: Connection, wanted: Sequence[Revision], seen: "_Seen") -> list[bytes]:
+        shown = seen.known
+        if seen.unknown:
+            found = found_runs(connection, seen.unknown, seen.waiting)
+            made = {one.run.run_id: self._make(one) for one in found}
+            lasting = made.keys() - seen.late
+            self._memory.keep((one, made[one[0]]) for one in wanted if one[0] in lasting)
             shown |= made
-        return [shown[run_id] for run_id in ids]
+        return [shown[run_id] for run_id, _ in wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What there is to show some runs."""
+
+    known: dict[str, bytes]
+    waiting: Sequence[Row]
+    """Of `bodies_of_runs`."""
+    late: set[str]
+    """Runs of which points wait: the document of their revision lacks these."""
+    unknown: Sequence[str]
+    """Runs whose documents have to be made."""
 
 
 class _Memory:

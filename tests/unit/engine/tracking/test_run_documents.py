@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lastgood.api.mlflow.shapes import run_document
 from lastgood.core.tracking import ACTIVE, Dataset, DatasetInput, Metric, ModelLink
 from lastgood.engine.open import open_engine
-from lastgood.engine.tracking import Tracking
+from lastgood.engine.tracking import Tracking, searches
 from lastgood.engine.tracking.evidence import Batch
 from lastgood.engine.tracking.runs import NewRun, RunUpdate
 from lastgood.engine.tracking.searches import Query, RunDocuments
@@ -26,6 +26,7 @@ class Watcher:
     def __init__(self, tracking, experiment, **options):
         self.made = 0
         self._search = tracking.searches.runs
+        self._search_at_once = tracking.searches.runs_at_once
         self._experiment = experiment
         self._documents = RunDocuments(self._make, **options)
 
@@ -35,6 +36,10 @@ class Watcher:
 
     def sees(self, query=ALL):
         return list(self._search([self._experiment], query, self._documents).items)
+
+    def sees_at_once(self, query=ALL):
+        page = self._search_at_once([self._experiment], query, self._documents)
+        return None if page is None else list(page.items)
 
 
 def metric(tracking, run, number):
@@ -180,8 +185,10 @@ def test_who_remembers_sees_what_a_newcomer_sees(desk, elsewhere, steps):
         with suppress(InvalidInput, NotFound):  # of what is deleted, or has that already
             (CHANGES | OTHERS)[what](tracking, its_runs[which], number)
         if is_watched:
+            at_once = watchers[0].sees_at_once()
             seen = [watcher.sees() for watcher in watchers]
             newcomer = Watcher(desk.tracking, experiment).sees()
+            assert at_once in (None, newcomer), what
             assert seen == [newcomer, newcomer], what
     assert watchers[0].sees() == Watcher(elsewhere, experiment).sees()
 
@@ -227,3 +234,57 @@ def test_a_run_larger_than_the_memory_is_shown_all_the_same(desk, experiment):
     assert watcher.sees() == watcher.sees()
     assert run.run_id.encode() in watcher.sees()[0]
     assert watcher.made == 3
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """As if nothing took long: how much is done at once shall not depend on the machine."""
+    monkeypatch.setattr(searches, "AT_ONCE_S", 60.0)
+
+
+BY_METRIC = Query(filter="metrics.m1 > 0", results_max=100)
+
+
+@pytest.fixture
+def one_file(desk):
+    """Nothing is done at once over PostgreSQL, which is another process."""
+    if desk.engine.kernel.database.attempt(lambda _: True, patience_s=60.0) is None:
+        pytest.skip("over PostgreSQL no search is done at once")
+
+
+@pytest.mark.usefixtures("patient", "one_file")
+def test_a_search_on_the_event_loop_shows_the_same(desk, experiment):
+    run = new_run(desk.tracking, experiment)
+    folded_metric(desk.tracking, run, 1)
+    watcher = Watcher(desk.tracking, experiment)
+    for query in (ALL, BY_METRIC, Query(results_max=1)):
+        assert watcher.sees_at_once(query) == watcher.sees(query) != []
+
+
+@pytest.mark.usefixtures("patient", "one_file")
+def test_what_takes_long_is_not_done_on_the_event_loop(desk, experiment):
+    its_runs = [new_run(desk.tracking, experiment) for _ in range(searches.MADE_AT_ONCE_MAX + 1)]
+    watcher = Watcher(desk.tracking, experiment)
+    assert watcher.sees_at_once() is None  # too many documents to make
+    everything = watcher.sees()
+    assert watcher.sees_at_once() == everything
+    metric(desk.tracking, its_runs[0], 1)
+    assert watcher.sees_at_once(BY_METRIC) is None  # points to merge
+    assert len(watcher.sees(BY_METRIC)) == 1
+    assert len(watcher.sees_at_once(BY_METRIC)) == 1
+    assert watcher.sees_at_once(Query(results_max=searches.AT_ONCE_MAX + 1)) is None
+    long = " AND ".join(["run_id != 'x'"] * 50)
+    assert watcher.sees_at_once(Query(filter=long, results_max=100)) is None
+    assert watcher.sees(Query(filter=long, results_max=100)) == watcher.sees()
+
+
+@pytest.mark.usefixtures("one_file")
+def test_a_search_without_time_is_given_up(desk, experiment, monkeypatch):
+    for _ in range(100):
+        new_run(desk.tracking, experiment)
+    watcher = Watcher(desk.tracking, experiment)
+    everything = watcher.sees()
+    monkeypatch.setattr(searches, "AT_ONCE_S", -1.0)
+    assert watcher.sees_at_once() is None
+    monkeypatch.setattr(searches, "AT_ONCE_S", 60.0)
+    assert watcher.sees_at_once() == everything
