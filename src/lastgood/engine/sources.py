@@ -24,6 +24,8 @@ DECODINGS_MAX = 8  # no honest address is percent-encoded more often
 PROXY_PATH = "/api/2.0/mlflow-artifacts/artifacts/"
 _LOGGED_MODEL = re.compile(r"models:/+(?P<id>[^/@]+)/*\Z")
 _RUN = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?\Z", re.DOTALL)
+_BETWEEN_STEPS = re.compile(r"[/\\]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +239,8 @@ def _check_address(source: str) -> None:
         path = urlsplit(text).path
     except ValueError:
         raise _relative(source) from None
-    steps = re.split(r"[/\\]", text)
-    if ".." in steps or "." in path.split("/") or any(ord(c) < 32 or ord(c) == 127 for c in text):
+    steps = _BETWEEN_STEPS.split(text)
+    if ".." in steps or "." in path.split("/") or _CONTROL.search(text):
         raise _relative(source)
 
 
