@@ -46,11 +46,11 @@ async def keep_folded(folding: Folding) -> None:
     folding.when_much_waits(alarm)
     try:
         while True:
-            much.clear()
             try:
                 await run_in_threadpool(folding.of_all)
             except LastgoodError as error:
                 _log.warning("merging metrics failed: %s", error.message)
+            much.clear()  # whoever logged meanwhile counted what is merged now
             with suppress(TimeoutError):
                 await asyncio.wait_for(much.wait(), FOLD_INTERVAL_S)
     finally:

@@ -19,6 +19,7 @@ from lastgood.store.statement import Row, Statement
 from lastgood.store.tracking.points import Point
 
 __all__ = [
+    "ROW_WEIGHT",
     "Arrival",
     "Arrived",
     "arrival_of",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lastgood.store.database import Connection
 from lastgood.store.statement import Row
-from lastgood.store.tracking.arrivals import arrivals_of, remove_arrivals
+from lastgood.store.tracking.arrivals import arrivals_of, put_arrivals, remove_arrivals
 from lastgood.store.tracking.metrics import by_metric, merge_points
 from lastgood.store.tracking.points import Point
 from lastgood.store.tracking.revisions import change
@@ -51,5 +51,11 @@ def finish(tx: Connection, run_id: str, rows: Sequence[Row]) -> None:
     That is seen by looking: when all of it is gone ids begin anew, and new points may be under the old ones.
     """
     now = arrivals_of(tx, run_id)
-    if now[: len(rows)] == rows:
-        remove_arrivals(tx, run_id, rows[-1][0])
+    if now[: len(rows)] != rows:
+        return
+    remove_arrivals(tx, run_id, now[-1][0])
+    if (run := run_of(tx, run_id)) is not None:
+        # Ids are sums of weights, and begin anew with what came meanwhile: they tell how much waits.
+        merged = rows[-1][0]
+        later = now[len(rows) :]
+        put_arrivals(tx, [(run_id, i - merged, run.experiment_id, body) for i, body in later])

@@ -9,7 +9,7 @@ from lastgood.api import upkeep
 from lastgood.core.tracking import Metric
 from lastgood.engine.tracking import entries, folding
 from lastgood.store.tracking import pieces
-from lastgood.store.tracking.arrivals import arrival_of, runs_waiting
+from lastgood.store.tracking.arrivals import ROW_WEIGHT, arrival_of, runs_waiting
 from lastgood.store.tracking.histories import points_after
 
 KEYS = [f"m{i}" for i in range(7)]
@@ -89,7 +89,9 @@ def test_what_is_logged_between_pieces_waits_for_the_next_merge(desk, between):
     for key in KEYS:
         assert set(range(10)) < set(steps(desk, run_id, key))
         assert len(steps(desk, run_id, key)) == len(set(steps(desk, run_id, key)))
-    assert [run for run, _ in waits(desk)] == [run_id]
+    ((waiting, weight),) = waits(desk)
+    came_meanwhile = max(steps(desk, run_id, "m0")) - 99
+    assert (waiting, weight) == (run_id, came_meanwhile * (ROW_WEIGHT + len(KEYS)))
     while waits(desk):
         desk.tracking.folding.of_all()
     newest = max(merged(desk, run_id)["m0"])
