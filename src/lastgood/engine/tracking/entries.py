@@ -14,6 +14,9 @@ __all__ = ["log_entries"]
 # Of one run, as a sum of weights: its readers go through it each time, which takes some 20 ms then. Sooner would
 # cost more: what a merge costs depends on how many metrics there are as much as on how many points.
 MUCH_WAITS = 50_000
+# The same where a server merges on its own: it must have the time to do so while others log on. If the writer
+# began as well, both would do all of it.
+WAITING_MAX = 300_000
 
 
 def log_entries(
@@ -32,7 +35,7 @@ def log_entries(
     """
     ledger = Ledger(tx, entries)
     answers = [_refusal(ledger, entry) for entry in entries]
-    ledger.store(tx)
+    ledger.store(tx, waiting_max=WAITING_MAX if folding.is_watched else MUCH_WAITS)
     if ledger.waiting > MUCH_WAITS:
         folding.much_waits()
     return answers

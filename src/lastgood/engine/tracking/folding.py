@@ -44,6 +44,11 @@ class Folding:
         """Have somebody told, in whatever thread, when so much waits of a run that it should be merged soon."""
         self._alarm = alarm
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody wants to be told, and then merges."""
+        return self._alarm is not None
+
     def much_waits(self) -> None:
         """So much waits of a run that it should be merged soon."""
         if (alarm := self._alarm) is not None:

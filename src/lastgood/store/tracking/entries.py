@@ -24,8 +24,8 @@ from lastgood.store.tracking.runs import pair_row, put_params, put_tags, rename,
 
 __all__ = ["Entry", "Ledger"]
 
-# What may wait of one run, as a sum of weights, where nobody merges it before: others wait for that merge.
-WAITING_MAX = 100_000
+# What may wait of one run, as a sum of weights, where nobody else merges it.
+WAITING_MAX = 50_000
 
 _NONE: Mapping[str, str] = {}
 _places = Statement(
@@ -109,8 +109,8 @@ class Ledger:
         if entry.name:
             self._new_names[run_id] = entry.name
 
-    def store(self, tx: Connection) -> None:
-        """Store all that was taken; what waits of a run is merged where it has become much."""
+    def store(self, tx: Connection, *, waiting_max: int = WAITING_MAX) -> None:
+        """Store all that was taken; what waits of a run is merged where it weighs more than `waiting_max`."""
         changed = {row[0] for row in self._new_params} | {run_id for run_id, _ in self._new_tags}
         change_all(tx, sorted(changed | self._new_names.keys()))
         put_arrivals(tx, self._new_arrivals)
@@ -120,7 +120,7 @@ class Ledger:
         for run_id, name in self._new_names.items():
             rename(tx, run_id, name)
         for run_id, weight in self._waiting.items():
-            if weight > WAITING_MAX and (run := run_of(tx, run_id)) is not None:
+            if weight > waiting_max and (run := run_of(tx, run_id)) is not None:
                 fold(tx, run)
 
 
