@@ -152,7 +152,10 @@ def test_damage_here_is_found_by_the_comparison(store, imported, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(imported[0], data)
     with sqlite3.connect(data / "lastgood.db") as database:
-        database.execute("UPDATE metrics SET value = value + 1 WHERE key = 'loss' AND step = 1234")
+        found = database.execute("SELECT body FROM metric_chunks WHERE key = 'loss' LIMIT 1")
+        ((body,),) = found.fetchall()
+        other = body[:2016] + bytes([body[2016] ^ 1]) + body[2017:]  # in the value of one point
+        database.execute("UPDATE metric_chunks SET body = ? WHERE body = ?", (other, body))
         database.execute("UPDATE params SET value = 'x' WHERE key = 'p3'")
         database.execute("DELETE FROM artifacts WHERE path LIKE '%notes%'")
     database.close()

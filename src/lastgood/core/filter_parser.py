@@ -81,7 +81,7 @@ class _Tokens:
 
 
 def parse_filter(text: str) -> tuple[Clause, ...]:
-    """Read a filter; an empty one has no clauses.
+    """Read a filter; an empty one has no clauses. One of spaces alone is refused, as MLflow does.
 
     Raises:
         InvalidInput: it does not follow the grammar; the message says where.
@@ -89,13 +89,14 @@ def parse_filter(text: str) -> tuple[Clause, ...]:
     """
     if len(text) > FILTER_LENGTH_MAX:
         raise TooLarge(f"A filter exceeds the maximum length of {FILTER_LENGTH_MAX:,} characters")
+    if not text:
+        return ()
     tokens = _Tokens(text, what="filter string")
-    clauses: list[Clause] = []
+    clauses = [_clause(tokens)]
     while tokens.peek().kind != "end":
-        if clauses:
-            joint = tokens.take()
-            if joint.word != "AND":
-                raise tokens.refusal(joint, "AND")
+        joint = tokens.take()
+        if joint.word != "AND":
+            raise tokens.refusal(joint, "AND")
         clauses.append(_clause(tokens))
     return tuple(clauses)
 

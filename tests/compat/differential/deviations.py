@@ -118,6 +118,11 @@ def _other_fault(pair: Any) -> bool:
     return pair.call.method != "GET" and {theirs.status, ours.status} == {400, 404}
 
 
+def _empty_page(pair: Any) -> bool:
+    most = str(_sent(pair, "max_results"))
+    return pair.theirs.is_success and _refused(pair, "max_results") and int(most) < 1
+
+
 def _bare_number(pair: Any) -> bool:
     return not pair.follows_protocol and any(
         isinstance(value, float) and not math.isfinite(value) for value in _leaves(pair.call.fields)
@@ -348,6 +353,12 @@ DEVIATIONS = [
         what="a page token belongs to the search that returned it: 400 for another one",
         reason="MLflow counts rows, so that a token of another search skips some of them",
         applies=lambda pair: pair.theirs.is_success and _refused(pair, "Invalid page token"),
+    ),
+    Deviation(
+        name="pages of nothing",
+        what="a search for models or versions with `max_results` of 0 or less is refused, as other searches are: 400",
+        reason="MLflow answers with nothing and a token for the same page, so that who follows it never comes to an end",
+        applies=_empty_page,
     ),
     Deviation(
         name="control characters",

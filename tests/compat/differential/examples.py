@@ -102,6 +102,7 @@ EXAMPLES: dict[str, list[Call]] = {
     "sources on other hosts": [
         post("/model-versions/create", name="⟦p⟧n", source="https://example.org/a")
     ],
+    "pages of nothing": [get("/registered-models/search", max_results=0)],
     "ids in filters": [post("/experiments/search", max_results=5, filter="experiment_id IN ('v')")],
     "lengths": [post("/runs/log-inputs", **OF_RUN, datasets=[{"dataset": DATASET}])],
     "runs without an experiment": [post("/runs/create", start_time=1)],
