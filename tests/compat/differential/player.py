@@ -122,6 +122,10 @@ class Side:
             self._remember(call, found)
         return self._answer(call, status, found)
 
+    def forget_tokens(self, call: Call) -> None:
+        """Have no page token of that search any more."""
+        self._pools.pop(_token_of(call), None)
+
     def forget_webhooks(self) -> None:
         """Delete those of the last sequence: a list of them has no filter, and their number is limited."""
         for webhook in self._pools.get("webhook", []):
@@ -215,7 +219,7 @@ class Side:
             case "webhooks", {"webhook": {"webhook_id": str() as webhook}}:
                 self._add("webhook", webhook)
         if token := found.get("next_page_token"):
-            self._add(f"token {call.path.rpartition('mlflow/')[2]}", token)
+            self._add(_token_of(call), token)
 
     def _add(self, kind: str, made: str, uri: str = "") -> None:
         self._pools.setdefault(kind, []).append(made)
@@ -279,6 +283,10 @@ class Side:
         return True
 
 
+def _token_of(call: Call) -> str:
+    return f"token {call.path.rpartition('mlflow/')[2]}"
+
+
 def _phrase(message: str) -> str:
     for pattern in _PHRASES:
         if match := pattern.search(message):
@@ -302,6 +310,9 @@ class Player:
             side.begin(prefix)
         for call in calls:
             theirs, ours = (side.play(call) for side in self._sides)
+            if theirs.is_success != ours.is_success:  # only one of them may have given a token
+                for side in self._sides:
+                    side.forget_tokens(call)
             yield Pair(call, theirs, ours, follows_protocol(call))
 
     def close(self) -> None:

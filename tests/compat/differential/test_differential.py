@@ -44,7 +44,9 @@ def unlisted(player, calls, seen):
         if found is None:
             return number - len(PRELUDE), pair
         seen.update(deviation.name for deviation in found)
-        if pair.changes and any(deviation.ends for deviation in found):
+        # Of a request with a wrong type MLflow may have lost a part, and said yes all the same.
+        lost = not pair.follows_protocol
+        if pair.changes and (lost or any(deviation.ends for deviation in found)):
             return None
     return None
 
