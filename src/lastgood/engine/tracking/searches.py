@@ -158,7 +158,8 @@ class Searches:
             filters=_clauses(query.filter),
             datasets=query.datasets,
             orders=query.order_by,
-            limit=_results_max(query.results_max),
+            # MLflow knows no limit here: who asks for more gets the rest by the token.
+            limit=_results_max(min(query.results_max, RESULTS_MAX)),
             after=decode_token(query.token, search=search),
         )
         items, last = self._database.survey(lambda c: search_models(c, ids or NOWHERE, paging))

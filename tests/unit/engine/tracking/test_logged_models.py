@@ -159,3 +159,10 @@ def test_pages_and_their_tokens(desk, three):
     ):
         with pytest.raises(InvalidInput, match="page token"):
             search(desk, most=2, token=first.token, **changed)
+
+
+def test_a_page_of_any_size_may_be_asked_for(desk, three):
+    assert names(desk, most=10**9) == ["c", "b", "a"]
+    for most in (0, -1):
+        with pytest.raises(InvalidInput, match="max_results"):
+            search(desk, most=most)
