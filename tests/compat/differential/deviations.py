@@ -104,7 +104,9 @@ def _refused(pair: Any, *words: str) -> bool:
 
 
 def _server_error(pair: Any) -> bool:
-    known = 400 <= pair.ours.status < 500 or not pair.follows_protocol
+    refused = 400 <= pair.ours.status < 500
+    whole = str(_sent(pair, "max_results")).endswith(".0")  # 2.0 is a number of results, too
+    known = refused or not pair.follows_protocol or (whole and pair.ours.is_success)
     return pair.theirs.status >= 500 and known
 
 
