@@ -119,18 +119,22 @@ class Sqlite:
 
     def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:
         """As `read`; statements that take longer are interrupted, and it is None."""
-        with self._explained():
-            driver: Any = self._reader().connection.driver_connection
         deadline = time.perf_counter() + patience_s
-        driver.set_progress_handler(lambda: time.perf_counter() > deadline, STEPS_PER_LOOK)
+
+        def hurried(connection: Connection) -> T:
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: time.perf_counter() > deadline, STEPS_PER_LOOK)
+            try:
+                return query(connection)
+            finally:  # before the transaction ends: its end must not be interrupted, too
+                driver.set_progress_handler(None, 0)
+
         try:
-            return self.read(query)
+            return self.read(hurried)
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             if not is_interrupted(error):
                 raise
             return None
-        finally:
-            driver.set_progress_handler(None, 0)
 
     def glance(self, query: Callable[[Connection], T]) -> T:
         """Run statements that are all asked at once; here that is no less work than `read`."""

@@ -45,3 +45,10 @@ def test_an_error_of_a_query_is_its_own(database):
     with pytest.raises(LookupError, match="mine"):
         database.attempt(refuse, patience_s=60.0)
     assert database.attempt(counting(3), patience_s=60.0) == 3
+
+
+def test_wherever_an_attempt_is_given_up_the_next_one_begins_anew(database):
+    """An attempt may be out of time at any step of SQLite, also when only its transaction is left to end."""
+    for numbers in range(1_000, 3_000, 10):
+        assert database.attempt(counting(numbers), patience_s=0.0) in {None, numbers}
+        assert database.read(counting(10)) == 10
