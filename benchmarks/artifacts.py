@@ -340,7 +340,7 @@ def main() -> None:
         folder = Path(name)
         ports = free_port(), free_port()
         ours = stack.enter_context(
-            running("lastgood", lastgood_command(folder, ports[1], ""), ports[1], folder)
+            running("lastgood", lastgood_command(folder, ports[1]), ports[1], folder)
         )
         report["large"] = measure_large(ours, folder, options)
         peer = stack.enter_context(

@@ -126,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         ports = free_port(), free_port()
-        theirs, ours = mlflow_command(folder, ports[0]), lastgood_command(folder, ports[1], "")
+        theirs, ours = mlflow_command(folder, ports[0]), lastgood_command(folder, ports[1])
         with (
             running("mlflow", theirs, ports[0], folder) as one,
             running("lastgood", ours, ports[1], folder) as other,

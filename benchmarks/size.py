@@ -300,7 +300,7 @@ def measure_size(data: Path, only: list[str]) -> dict:
     report = sizes_of(data) | {"bytes": (data / "lastgood.db").stat().st_size, "kinds": {}}
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = lastgood_command(Path(folder), port, "")
+        command = lastgood_command(Path(folder), port)
         command[-1] = str(data)
         with running("lastgood", command, port, Path(folder)) as server:
             report["ready_s"] = server.ready_s

@@ -368,7 +368,7 @@ def mlflow_command(folder: Path, port: int, store_url: str = "") -> list[str]:
     ]  # fmt: skip
 
 
-def lastgood_command(folder: Path, port: int, store_url: str) -> list[str]:
+def lastgood_command(folder: Path, port: int, store_url: str = "") -> list[str]:
     command = [sys.executable, "-m", "lastgood", "server", "--port", str(port)]
     store = ["--store", store_url] if store_url else []
     return [*command, "--data", str(folder / "lastgood"), *store]
