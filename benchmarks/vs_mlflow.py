@@ -283,16 +283,19 @@ def drive(
         waiting.register(client.socket, selectors.EVENT_READ, index)
         began[index] = time.monotonic()
         step(client, next(numbers))
-    while (left := start + seconds - time.monotonic()) > 0:
-        for key, _ in waiting.select(left):
+    while waiting.get_map():  # every request that was begun is waited for, and counted
+        for key, _ in waiting.select():
             client, step = connected[key.data]
             if (answer := client.receive()) is None:
                 continue
             now = time.monotonic()
             latencies.append(now - began[key.data])
             done, failed = done + (answer[0] == 200), failed + (answer[0] != 200)
-            began[key.data] = now
-            step(client, next(numbers))
+            if now < start + seconds:
+                began[key.data] = now
+                step(client, next(numbers))
+            else:
+                waiting.unregister(client.socket)
     results.put((done, failed, latencies, time.monotonic() - start))
 
 
