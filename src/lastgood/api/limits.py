@@ -29,8 +29,8 @@ __all__ = [
 
 JSON_BODY_MAX = 16 * 2**20  # bytes
 PATH_LENGTH_MAX = 8_192  # bytes
-QUERY_LENGTH_MAX = 60_000  # granian refuses addresses of more than 65,534 by itself, without a word
-HEADERS_LENGTH_MAX = 65_536  # of all together; granian refuses more than 100 of them by itself
+QUERY_LENGTH_MAX = 60_000
+HEADERS_LENGTH_MAX = 65_536  # of all together
 LENGTH_DIGITS_MAX = 20  # of a Content-Length; more are a large number all the same
 HOSTS_REMEMBERED = 64
 _LOOPBACK_NAME = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")

@@ -10,8 +10,9 @@ from pathlib import Path
 import uvloop
 
 from lastgood.api.app import create_app
-from lastgood.api.process import BACKLOG, DRAIN_TIMEOUT_S, RegistryServer, services_of
+from lastgood.api.process import DRAIN_TIMEOUT_S, services_of
 from lastgood.engine.open import open_engine
+from lastgood.web.server import BACKLOG, HttpServer, Limits
 
 __all__ = ["serving_privately"]
 
@@ -36,12 +37,12 @@ def serving_privately(data: Path, *, store_url: str = "") -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         loop = runner.get_loop()
-        server = RegistryServer(
-            create_app(services_of(engine)), listener, connections_max=CONNECTIONS_MAX
-        )
+        limits = Limits(connections=CONNECTIONS_MAX, drain_s=DRAIN_TIMEOUT_S)
+        app = create_app(services_of(engine))
+        server = HttpServer(app, listener, limits=limits, lifespan=True)
         thread = threading.Thread(
             target=loop.run_until_complete,
-            args=(server.serve(),),
+            args=(server.run_until_stopped(),),
             name="lastgood-private-server",
             daemon=True,
         )

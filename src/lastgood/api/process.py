@@ -1,4 +1,4 @@
-"""One process that answers: an engine, the application over it, and Granian, on a socket that is bound already."""
+"""One process that answers: an engine, the application over it, and an HTTP server, on a socket that is bound already."""
 
 import asyncio
 import gc
@@ -10,13 +10,9 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
-from granian._granian import SocketHolder
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
 from lastgood.api.app import App, create_app
 from lastgood.api.mlflow.shapes import run_document
@@ -33,19 +29,15 @@ from lastgood.engine.tracking.searches import RunDocuments
 from lastgood.engine.uploads import Uploads
 from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
 from lastgood.engine.webhooks import Webhooks
+from lastgood.web.server import HttpServer, Limits
 
-__all__ = ["BACKLOG", "DRAIN_TIMEOUT_S", "Duty", "RegistryServer", "answer", "services_of"]
+__all__ = ["DRAIN_TIMEOUT_S", "Duty", "answer", "services_of"]
 
-BACKLOG = 1024
 # Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
 CONNECTIONS_MAX = 4096
 FILES_OF_OUR_OWN = (
     512  # descriptors that the database, objects and threads may need beside the connections
 )
-HEADER_TIMEOUT_MS = 30_000  # for the head of a request; also how long a connection may stay idle
-# Bytes of a body that arrive together, if they are there. Each piece goes from Granian's thread to the event loop and
-# back for the next; with Granian's own 408 KiB an upload waited for that longer than for the disk.
-PIECE_SIZE_MAX = 1 << 20
 DRAIN_TIMEOUT_S = 5.0  # for running requests when the server stops
 # Python looks for garbage in circles after so many new objects. An answer has thousands and makes no circles; with
 # the usual 700, a quarter of the time of a search went into looking.
@@ -129,38 +121,6 @@ def _upkeep(services: Services, owner: str) -> Iterator[None]:
         yield
 
 
-class RegistryServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
-    """Granian on a socket that we bound ourselves.
-
-    Granian binds with SO_REUSEPORT: a second server on the same port would not be refused but get
-    half of the connections. It takes a ready socket where the platform has no such option.
-    """
-
-    def __init__(self, app: App, listener: socket.socket, *, connections_max: int) -> None:
-        host, port = listener.getsockname()[:2]
-        super().__init__(
-            app,
-            address=host,
-            port=port,
-            interface="asgi",
-            http="1",
-            http1_settings=HTTP1Settings(
-                header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=PIECE_SIZE_MAX
-            ),
-            backlog=BACKLOG,
-            backpressure=connections_max,
-            websockets=False,
-            log_enabled=False,
-        )
-        self._listener = listener
-
-    def _init_shared_socket(self) -> None:
-        # Its type stub knows none of the arguments.
-        holder: Any = SocketHolder
-        self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
-        self._ssp = None
-
-
 async def _serve(
     app: App,
     listener: socket.socket,
@@ -170,8 +130,9 @@ async def _serve(
     lifeline: int | None,
 ) -> None:
     stop = _stop_event(lifeline)
-    server = RegistryServer(app, listener, connections_max=_connections_max())
-    serving = asyncio.create_task(server.serve(), name="http")
+    limits = Limits(connections=_connections_max(), drain_s=DRAIN_TIMEOUT_S)
+    server = HttpServer(app, listener, limits=limits, lifespan=True)
+    serving = asyncio.create_task(server.run_until_stopped(), name="http")
     stopped = asyncio.create_task(stop.wait(), name="signal")
     upkeep = _upkeep_tasks(kept) if kept else []
     on_ready()

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from lastgood.api.pace import STALL_TIMEOUT_S
-from lastgood.api.process import BACKLOG, Duty, answer
+from lastgood.api.process import Duty, answer
 from lastgood.api.workers import WORKERS_MAX, supervise
 from lastgood.engine.open import ServerLock, init_data_directory
 from lastgood.errors import InvalidInput, LastgoodError, Refused, StoreUnavailable
+from lastgood.web.server import BACKLOG
 
 __all__ = ["serve_registry"]
 

@@ -15,8 +15,6 @@ from uuid import uuid4
 
 import msgspec
 import uvloop
-from granian._granian import SocketHolder
-from granian.server.embed import Server
 
 from lastgood.core.ids import GatewayId
 from lastgood.core.observations import SlotEvent
@@ -34,10 +32,11 @@ from lastgood.serve.status import describe
 from lastgood.serve.table import Router
 from lastgood.serve.threads import in_thread
 from lastgood.serve.watch import Watch
+from lastgood.web.server import BACKLOG, HttpServer, Limits
 
 __all__ = ["ServeOptions", "run"]
 
-BACKLOG = 1024
+CONNECTIONS_MAX = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -111,8 +110,9 @@ class _Process:
         self._spares.refill()
         self._reporter.start()
         watch.start()
-        server = _GatewayServer(gateway, self._listener)
-        serving = asyncio.create_task(server.serve(), name="http")
+        limits = Limits(connections=CONNECTIONS_MAX, drain_s=options.shutdown_timeout_s)
+        server = HttpServer(gateway, self._listener, limits=limits, lifespan=False)
+        serving = asyncio.create_task(server.run_until_stopped(), name="http")
         following = asyncio.create_task(_follow(follower, watch, options), name="follow")
         self._announce()
         await asyncio.wait(
@@ -131,7 +131,7 @@ class _Process:
 
     async def _stop(
         self,
-        server: "_GatewayServer",
+        server: HttpServer,
         serving: "asyncio.Task[None]",
         following: "asyncio.Task[None]",
         follower: Follower,
@@ -168,27 +168,6 @@ class _Process:
             spares=self._spares,
             counters=gateway.counters,
         )
-
-
-class _GatewayServer(Server):  # type: ignore[misc]  # granian's types are skipped, see pyproject
-    """Granian on a socket that we bound ourselves.
-
-    Granian binds with SO_REUSEPORT: a second gateway on the same port would not be refused but get
-    half of the connections. It takes a ready socket where the platform has no such option.
-    """
-
-    def __init__(self, app: Gateway, listener: socket.socket) -> None:
-        host, port = listener.getsockname()[:2]
-        super().__init__(
-            app, address=host, port=port, interface="asginl", websockets=False, log_enabled=False
-        )
-        self._listener = listener
-
-    def _init_shared_socket(self) -> None:
-        # Its type stub knows none of the arguments.
-        holder: Any = SocketHolder
-        self._shd = holder(self._listener.detach(), False, BACKLOG)  # granian closes it
-        self._ssp = None
 
 
 async def _follow(follower: Follower, watch: Watch, options: ServeOptions) -> None:

@@ -10,6 +10,7 @@ from lastgood.core import commands, filter_parser, manifest
 from lastgood.engine.tracking import limits as tracking
 from lastgood.engine.tracking import searches
 from lastgood.store import database
+from lastgood.web import server as http
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/limits.md").read_text(encoding="utf-8")
 MIB = 2**20
@@ -25,7 +26,7 @@ MIB = 2**20
         ("bodies in memory", f"{admission.BODY_BYTES_MAX // MIB} MiB"),
         ("writes queued", f"{database.QUEUE_MAX:,}"),
         ("connections", f"{process.CONNECTIONS_MAX:,}"),
-        ("head of a request", f"{process.HEADER_TIMEOUT_MS // 1000} s"),
+        ("head of a request", f"{http.HEAD_TIMEOUT_S:.0f} s"),
         ("JSON body", f"{admission.BODY_TIMEOUT_S:g} s"),
         ("upload without a byte", f"{pace.STALL_TIMEOUT_S:g} s"),
         ("upload that waited", f"{pace.RATE_AFTER_S:g} s"),
@@ -34,7 +35,7 @@ MIB = 2**20
         ("path of an address", f"{limits.PATH_LENGTH_MAX:,}"),
         ("query of an address", f"{limits.QUERY_LENGTH_MAX:,}"),
         ("fields in a query", f"{app.QUERY_FIELDS_MAX:,}"),
-        ("headers", f"{limits.HEADERS_LENGTH_MAX:,}"),
+        ("headers", f"{http.HEADERS_MAX}, and {limits.HEADERS_LENGTH_MAX:,}"),
         ("JSON body, MLflow", f"{limits.JSON_BODY_MAX // MIB} MiB"),
         ("JSON body, native", f"{native_door.BODY_BYTES_MAX // MIB} MiB"),
         (

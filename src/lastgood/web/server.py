@@ -1,0 +1,172 @@
+"""An HTTP server on a socket that is bound already: uvicorn, and the limits that a server needs towards strangers.
+
+uvicorn bounds neither how long the head of a request may take nor how large it may be, and takes any number of
+connections. What comes after the head is for the application to bound.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["BACKLOG", "HttpServer", "Limits"]
+
+BACKLOG = 1024
+HEAD_MAX = 160 * 1024  # bytes; who answers may draw the line sooner, and say so
+HEADERS_MAX = 100
+ADDRESS_MAX = 65_535  # bytes; the parser knows no longer ones
+HEAD_TIMEOUT_S = 30.0
+
+Scope = MutableMapping[str, Any]
+App = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a server takes on."""
+
+    connections: int
+    """Open at once, most of them idle; further ones are told to come back, and closed."""
+    head_s: float = HEAD_TIMEOUT_S
+    """For the head of a request; also how long a connection may stay idle."""
+    drain_s: float
+    """For what is being answered when the server stops."""
+
+
+class HttpServer(uvicorn.Server):
+    """Serves an application until it is stopped.
+
+    Args:
+        app: An ASGI application.
+        listener: Listens already; closed in the end.
+        limits: How much is taken on.
+        lifespan: Whether the application wants to be told of start and end.
+    """
+
+    def __init__(
+        self, app: App, listener: socket.socket, *, limits: Limits, lifespan: bool
+    ) -> None:
+        config = _Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            loop="none",  # the one that runs
+            lifespan="on" if lifespan else "off",
+            interface="asgi3",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            log_level=logging.WARNING,
+            backlog=BACKLOG,
+            timeout_keep_alive=limits.head_s,  # type: ignore[arg-type]  # it may be a fraction
+            timeout_graceful_shutdown=limits.drain_s,  # type: ignore[arg-type]  # it may be a fraction
+        )
+        config.limits = limits
+        super().__init__(config)
+        self._listener = listener
+
+    async def run_until_stopped(self) -> None:
+        """Answer; returns when it was stopped and what was being answered has ended."""
+        await self.serve(sockets=[self._listener])
+
+    def stop(self) -> None:
+        """Take nothing more, finish what runs."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs this."""
+        yield
+
+
+class _Config(uvicorn.Config):
+    limits: Limits
+
+
+class _Protocol(HttpToolsProtocol):
+    """One connection.
+
+    uvicorn's own alarm for idle connections stays on here until the head of the next request is complete, and not
+    only until its first byte has come.
+    """
+
+    config: _Config
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        limits = self.config.limits
+        self._in_head = self._feeding = False
+        self._head_size = 0
+        if len(self.connections) > limits.connections:
+            self._refuse(
+                "503 Service Unavailable\r\nretry-after: 1", "Too many connections: try again soon"
+            )
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            limits.head_s, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        self._feeding = True
+        super().data_received(data)
+        self._feeding = False
+        if was_in_head and self._in_head:
+            self._head_size += len(data)
+            if self._head_size > HEAD_MAX:
+                self._refuse_head()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > ADDRESS_MAX:
+            self._refuse("414 URI Too Long", f"The address is longer than {ADDRESS_MAX:,} bytes")
+            raise ValueError("address too long")  # which ends the parser's work
+
+    def _unset_keepalive_if_required(self) -> None:
+        if not self._feeding:
+            super()._unset_keepalive_if_required()
+
+    def on_message_begin(self) -> None:
+        self._head_size, self._in_head = 0, True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > HEADERS_MAX:
+            self._refuse_head()
+            raise ValueError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super()._unset_keepalive_if_required()
+        super().on_headers_complete()
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            "431 Request Header Fields Too Large",
+            f"A request may have {HEADERS_MAX} headers, and a head of {HEAD_MAX:,} bytes",
+        )
+
+    def _refuse(self, status: str, sentence: str) -> None:
+        """Answer at once, and hang up. Further headers may follow on the status."""
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            f"content-length: {len(sentence)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write((head + sentence).encode())
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():  # else it was refused already
+            super().send_400_response(msg)
