@@ -77,7 +77,10 @@ class Client:
 
     def call(self, method: str, path: str, body: dict | None = None) -> tuple[int, bytes]:
         self.send(method, path, body)
-        while (answer := self.receive()) is None:
+        return self.answer()
+
+    def answer(self) -> tuple[int, bytes]:
+        while (answer := self.answer_if_complete()) is None:
             pass
         return answer
 
@@ -90,12 +93,15 @@ class Client:
         head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         self.socket.sendall(head.encode() + data)
 
-    def receive(self) -> tuple[int, bytes] | None:
-        """Read what has come, at least a byte; the answer once it is complete."""
+    def receive(self) -> bytes:
         chunk = self.socket.recv(262_144)
         if not chunk:
             raise ConnectionError("the server closed the connection")
-        self.buffer += chunk
+        return chunk
+
+    def answer_if_complete(self) -> tuple[int, bytes] | None:
+        """Read what has come, at least a byte."""
+        self.buffer += self.receive()
         if (end := self.buffer.find(b"\r\n\r\n")) < 0:
             return None
         head, rest = self.buffer[:end].lower(), self.buffer[end + 4 :]
@@ -286,7 +292,7 @@ def drive(
     while waiting.get_map():  # every request that was begun is waited for, and counted
         for key, _ in waiting.select():
             client, step = connected[key.data]
-            if (answer := client.receive()) is None:
+            if (answer := client.answer_if_complete()) is None:
                 continue
             now = time.monotonic()
             latencies.append(now - began[key.data])
