@@ -143,8 +143,10 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         was_in_head = self._in_head
         self._feeding = True
-        super().data_received(data)
-        self._feeding = False
+        try:
+            super().data_received(data)
+        finally:
+            self._feeding = False
         if was_in_head and self._in_head:
             self._head_size += len(data)
             if self._head_size > HEAD_MAX:
@@ -185,6 +187,9 @@ class _Protocol(HttpToolsProtocol):
         if len(cycle.body) > BODY_AHEAD_MAX:
             self.flow.pause_reading()
         cycle.message_event.set()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: clients offer HTTP/2 so, and go on without it."""
 
     def _refuse_head(self) -> None:
         self._refuse(

@@ -178,6 +178,16 @@ def test_an_endless_head_behind_a_request_in_work_is_refused_as_well():
         app.go_on.set()
 
 
+@pytest.mark.parametrize("body", [b"", b"abc"])
+def test_an_offer_of_http_2_is_passed_over_and_the_connection_goes_on(body):
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with served(Answering()) as address, connected(address) as connection:
+        for path in (b"/1", b"/2"):
+            length = b"Content-Length: %d\r\n" % len(body)
+            connection.sendall(b"POST %s HTTP/1.1\r\n%s%s\r\n%s" % (path, length, offer, body))
+            assert read_answer(connection, path).startswith(b"HTTP/1.1 200")
+
+
 def test_requests_sent_together_are_answered_in_their_order():
     with served(Answering()) as address, connected(address) as connection:
         connection.sendall(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n")
