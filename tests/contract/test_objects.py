@@ -182,6 +182,17 @@ def test_damaged_bytes_are_refused_on_every_path(store, objects, damage):
             ask(digest)
 
 
+@pytest.mark.parametrize("damage", ["cut by one", "longer by one", "flipped"])
+def test_what_is_at_hand_is_whole_and_sound_or_not_given(store, objects, damage):
+    data = content(4096)
+    digest = objects.put_bytes(data)
+    assert objects.at_hand(digest, size=4096) in {None, data}
+    assert objects.at_hand(digest, size=4095) is None
+    assert objects.at_hand(digest_of(b"never stored"), size=4096) is None
+    store.alter(digest, DAMAGES.get(damage, _flip(17)))
+    assert objects.at_hand(digest, size=4096) is None
+
+
 def test_who_reads_damaged_bytes_never_gets_all_of_them(store, objects):
     """The last chunk is held back, so that a client that counts bytes cannot take them for whole."""
     digest = objects.put_bytes(content(2 * CHUNK_SIZE))

@@ -145,6 +145,18 @@ class ObjectStore(Protocol):
         """The whole object, verified. Raises TooLarge, NotFound, IntegrityFailure."""
         ...
 
+    def at_hand(self, digest: Digest, *, size: int) -> bytes | None:
+        """The whole small object, verified, if that takes no waiting; for an event loop.
+
+        Args:
+            digest: Of the object.
+            size: Its size in bytes.
+
+        Returns:
+            None: it would have to be waited for, is not there, or is damaged; `read` tells which.
+        """
+        ...
+
     def verify(self, digest: Digest) -> int:
         """Read and hash the object; its size in bytes. Raises NotFound, IntegrityFailure."""
         ...

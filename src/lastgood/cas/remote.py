@@ -119,6 +119,9 @@ class RemoteObjects:
             raise damaged(digest)
         return data
 
+    def at_hand(self, digest: Digest, *, size: int) -> None:
+        return  # a network is between
+
     def verify(self, digest: Digest) -> int:
         hasher = hashlib.sha256()
         size = 0

@@ -42,7 +42,7 @@ def open_objects(url_or_path: str | Path, *, check: bool = False) -> ObjectStore
         StoreUnavailable: the place cannot be used.
     """
     if isinstance(url_or_path, Path):
-        return LocalObjects(url_or_path)
+        return LocalObjects(url_or_path, near=True)
     url = check_url(url_or_path)
     if url.startswith("file:"):
         return LocalObjects(Path(unquote(urlsplit(url).path)))

@@ -34,6 +34,19 @@ def test_what_the_system_says_is_said_in_our_words(tmp_path, number, error):
     assert refused.value.hint
 
 
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system cannot read without waiting")
+def test_what_was_written_just_now_is_at_hand_on_a_disk_that_is_always_there(tmp_path, objects):
+    near = LocalObjects(tmp_path / "objects", near=True)
+    digest = objects.put_bytes(b"model")
+    assert near.at_hand(digest, size=5) == b"model"
+    assert (
+        objects.at_hand(digest, size=5) is None
+    )  # its disk may be away, and then so would be who asks
+    near.path_of(digest).chmod(0o644)
+    near.path_of(digest).write_bytes(b"other")
+    assert near.at_hand(digest, size=5) is None
+
+
 def test_a_store_opens_over_what_another_left(tmp_path, objects):
     digest = objects.put_bytes(b"model")
     again = LocalObjects(tmp_path / "objects")

@@ -2,15 +2,24 @@
 
 import hashlib
 import itertools
+import os
 import posixpath
 from urllib.parse import quote, unquote
 
 import pytest
 
 from lastgood.core.commands import Caller, Register
+from lastgood.core.ids import hex_of
 from lastgood.core.manifest import Manifest
 from lastgood.core.operations import Actor
-from lastgood.engine.artifacts import Artifacts, Listed, folder_of_uri, parse_artifact_path
+from lastgood.engine.artifacts import (
+    AT_HAND_SIZE_MAX,
+    FROZEN,
+    Artifacts,
+    Listed,
+    folder_of_uri,
+    parse_artifact_path,
+)
 from lastgood.engine.open import init_data_directory, open_engine
 from lastgood.errors import IntegrityFailure, InvalidInput, NotFound, Protected
 
@@ -197,6 +206,19 @@ def test_damaged_bytes_are_not_handed_out(engine, artifacts):
         content(artifacts, f"{RUN}/a")
     with pytest.raises(IntegrityFailure):
         artifacts.read(stored, start=1_000_000, end=1_000_001)
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system cannot read without waiting")
+def test_a_small_file_that_is_sound_is_at_hand(engine, artifacts):
+    small = put(artifacts, f"{RUN}/a", b"x" * AT_HAND_SIZE_MAX)
+    put(artifacts, f"{RUN}/b", b"x" * (AT_HAND_SIZE_MAX + 1))
+    assert artifacts.at_hand(f"{RUN}/a") == (small, b"x" * AT_HAND_SIZE_MAX)
+    for path in (f"{RUN}/b", RUN, f"{RUN}/absent", f"{FROZEN}/{hex_of(small.digest)}"):
+        assert artifacts.at_hand(path) is None
+    place = engine.kernel.objects.path_of(small.digest)
+    place.chmod(0o644)
+    place.write_bytes(b"y" * AT_HAND_SIZE_MAX)
+    assert artifacts.at_hand(f"{RUN}/a") is None
 
 
 def test_parts_of_a_file(artifacts):
