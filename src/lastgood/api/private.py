@@ -16,7 +16,7 @@ from lastgood.web.server import BACKLOG, HttpServer, Limits
 
 __all__ = ["serving_privately"]
 
-CONNECTIONS_MAX = 64
+CONNECTIONS_MAX = 512  # of scripts with many threads; the file limit stays as the command found it
 
 
 @contextmanager

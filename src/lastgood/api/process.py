@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -29,11 +28,11 @@ from lastgood.engine.tracking.searches import RunDocuments
 from lastgood.engine.uploads import Uploads
 from lastgood.engine.webhook_secrets import KEY_NAME, WebhookSecrets
 from lastgood.engine.webhooks import Webhooks
-from lastgood.web.server import HttpServer, Limits
+from lastgood.web.server import HttpServer, Limits, connections_max
 
 __all__ = ["DRAIN_TIMEOUT_S", "Duty", "answer", "services_of"]
 
-# Connections, most of them idle; more wait in the socket. What runs at once is for `admission` to say.
+# Connections, most of them idle; more are refused. What runs at once is for `admission` to say.
 CONNECTIONS_MAX = 4096
 FILES_OF_OUR_OWN = (
     512  # descriptors that the database, objects and threads may need beside the connections
@@ -130,7 +129,10 @@ async def _serve(
     lifeline: int | None,
 ) -> None:
     stop = _stop_event(lifeline)
-    limits = Limits(connections=_connections_max(), drain_s=DRAIN_TIMEOUT_S)
+    limits = Limits(
+        connections=connections_max(CONNECTIONS_MAX, other_files=FILES_OF_OUR_OWN),
+        drain_s=DRAIN_TIMEOUT_S,
+    )
     server = HttpServer(app, listener, limits=limits, lifespan=True)
     serving = asyncio.create_task(server.run_until_stopped(), name="http")
     stopped = asyncio.create_task(stop.wait(), name="signal")
@@ -174,14 +176,3 @@ def _stop_event(lifeline: int | None) -> asyncio.Event:
     if lifeline is not None:
         loop.add_reader(lifeline, pulled)
     return stop
-
-
-def _connections_max() -> int:
-    """As many as wanted, or as the system allows; the usual soft limit of 1024 files is raised for them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MAX + FILES_OF_OUR_OWN
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(soft - FILES_OF_OUR_OWN, soft // 2)
-    return CONNECTIONS_MAX

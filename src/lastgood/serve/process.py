@@ -32,11 +32,12 @@ from lastgood.serve.status import describe
 from lastgood.serve.table import Router
 from lastgood.serve.threads import in_thread
 from lastgood.serve.watch import Watch
-from lastgood.web.server import BACKLOG, HttpServer, Limits
+from lastgood.web.server import BACKLOG, HttpServer, Limits, connections_max
 
 __all__ = ["ServeOptions", "run"]
 
 CONNECTIONS_MAX = 4096
+FILES_OF_OUR_OWN = 256  # of workers, the cache and the registry
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +111,10 @@ class _Process:
         self._spares.refill()
         self._reporter.start()
         watch.start()
-        limits = Limits(connections=CONNECTIONS_MAX, drain_s=options.shutdown_timeout_s)
+        limits = Limits(
+            connections=connections_max(CONNECTIONS_MAX, other_files=FILES_OF_OUR_OWN),
+            drain_s=options.shutdown_timeout_s,
+        )
         server = HttpServer(gateway, self._listener, limits=limits, lifespan=False)
         serving = asyncio.create_task(server.run_until_stopped(), name="http")
         following = asyncio.create_task(_follow(follower, watch, options), name="follow")

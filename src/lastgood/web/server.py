@@ -6,6 +6,7 @@ connections. What comes after the head is for the application to bound.
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any, Self
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["BACKLOG", "HttpServer", "Limits"]
+__all__ = ["BACKLOG", "HttpServer", "Limits", "connections_max"]
 
 BACKLOG = 1024
 HEAD_MAX = 160 * 1024  # bytes; who answers may draw the line sooner, and say so
@@ -40,6 +41,22 @@ class Limits:
     """For the head of a request; also how long a connection may stay idle."""
     drain_s: float
     """For what is being answered when the server stops."""
+
+
+def connections_max(wanted: int, *, other_files: int) -> int:
+    """As many connections as wanted, or as the system allows; its usual soft limit of 1,024 files is raised for them.
+
+    Args:
+        wanted: How many would be enough.
+        other_files: Descriptors that the process may need beside them.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + other_files
+    if soft != resource.RLIM_INFINITY and soft < files:
+        soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(soft - other_files, soft // 2)
+    return wanted
 
 
 class HttpServer(uvicorn.Server):
@@ -129,7 +146,9 @@ class _Protocol(HttpToolsProtocol):
         self._head_size = 0
         if len(self.connections) > limits.connections:
             self._refuse(
-                "503 Service Unavailable\r\nretry-after: 1", "Too many connections: try again soon"
+                "503 Service Unavailable",
+                "Too many connections: try again soon",
+                headers="retry-after: 1\r\n",
             )
             return
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -197,11 +216,11 @@ class _Protocol(HttpToolsProtocol):
             f"A request may have {HEADERS_MAX} headers, and a head of {HEAD_MAX:,} bytes",
         )
 
-    def _refuse(self, status: str, sentence: str) -> None:
-        """Answer at once, and hang up. Further headers may follow on the status."""
+    def _refuse(self, status: str, sentence: str, *, headers: str = "") -> None:
+        """Answer at once, and hang up."""
         head = (
             f"HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(sentence)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(sentence)}\r\n{headers}connection: close\r\n\r\n"
         )
         self.transport.write((head + sentence).encode())
         self.transport.close()
