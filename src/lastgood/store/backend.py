@@ -5,7 +5,7 @@ went wrong, and knows how to notice what other processes committed. Statements a
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -96,6 +96,13 @@ class Backend(Protocol):
 
     def survey(self, query: Callable[[Connection], T]) -> T:
         """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
+        ...
+
+    def warm(self, queries: Sequence[Callable[[Connection], object]]) -> None:
+        """Run queries only for what they bring from the disk into memory, several at once; wait for all of them.
+
+        Whatever comes of them is dropped, errors too. Does nothing where the database sees to that itself.
+        """
         ...
 
     def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:

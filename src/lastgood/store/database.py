@@ -165,6 +165,10 @@ class Database:
         """As `read`, for what fetches many rows; may wait a moment for others that do. Not for an event loop."""
         return self._backend.survey(query)
 
+    def warm(self, queries: Sequence[Callable[[Connection], object]]) -> None:
+        """Run queries only for what they bring from the disk into memory; see `Backend.warm`. Not for an event loop."""
+        self._backend.warm(queries)
+
     def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> T | None:
         """As `read`, but None if statements take longer, or would wait for another process. For an event loop."""
         return self._backend.attempt(query, patience_s=patience_s)

@@ -5,7 +5,7 @@ the order of operations is the order of their commits. Readers see snapshots and
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -141,6 +141,9 @@ class Postgresql:
     def survey(self, query: Callable[[Connection], T]) -> T:
         """As `read`: its threads mostly wait for PostgreSQL, so that they may do so together."""
         return self.read(query)
+
+    def warm(self, queries: Sequence[Callable[[Connection], object]]) -> None:
+        """PostgreSQL reads ahead itself where it can, and its disk is not ours."""
 
     def attempt(self, query: Callable[[Connection], T], *, patience_s: float) -> None:
         """There is no telling how long PostgreSQL will take."""

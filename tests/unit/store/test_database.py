@@ -408,3 +408,17 @@ def test_nobody_waits_long_for_a_slow_survey(database):
         assert database.survey(lambda _: "here") == "here"
         done.set()
         assert waiting.result() is True
+
+
+def test_warming_runs_every_query_and_drops_what_comes_of_them(database):
+    seen = []
+
+    def look(connection):
+        seen.append(connection.execute(sa.text("SELECT 1")).scalar_one())
+
+    def refuse(connection):
+        connection.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    database.warm([look, refuse, look, refuse, look] * 10)
+    assert seen == [1] * 30
+    assert database.read(lambda c: c.execute(sa.text("SELECT 2")).scalar_one()) == 2

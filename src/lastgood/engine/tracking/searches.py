@@ -119,7 +119,7 @@ class Searches:
 
         def look(connection: Connection) -> tuple[list[bytes], list[Scalar]]:
             found, last = search_runs(connection, ids or NOWHERE, paging)
-            return documents.of(connection, found), last
+            return documents.of(connection, found, warm=self._database.warm), last
 
         items, last = self._database.survey(look)
         return Page(items, encode_token(last, search=search))

@@ -15,7 +15,8 @@ from lastgood.engine.tracking.evidence import Batch
 from lastgood.engine.tracking.runs import NewRun, RunUpdate
 from lastgood.engine.tracking.searches import Query, RunDocuments
 from lastgood.errors import InvalidInput, NotFound
-from lastgood.store.tracking import revisions, runs
+from lastgood.store.database import Database
+from lastgood.store.tracking import documents, revisions, runs
 
 ALL = Query(view="ALL", results_max=100)
 
@@ -288,3 +289,20 @@ def test_a_search_without_time_is_given_up(desk, experiment, monkeypatch):
     assert watcher.sees_at_once() is None
     monkeypatch.setattr(searches, "AT_ONCE_S", 60.0)
     assert watcher.sees_at_once() == everything
+
+
+@pytest.mark.parametrize("cold_s", [-1.0, 3600.0])
+def test_pages_from_a_slow_disk_are_the_same_pages(desk, experiment, monkeypatch, cold_s):
+    """Where the first runs had to be waited for, several threads read the others before they are read."""
+    for number in range(40):
+        pairs = [(f"p{number}", str(number))]
+        desk.run(experiment=experiment, metrics=[("m", float(number), 1)], params=pairs, tags=pairs)
+        if number == 20:
+            desk.tracking.folding.of_all()
+    plain = Watcher(desk.tracking, experiment).sees()
+    warmed, warm = [], Database.warm
+    monkeypatch.setattr(documents, "COLD_S", cold_s)
+    monkeypatch.setattr(Database, "warm", lambda *args: warmed.append(len(args[1])) or warm(*args))
+    assert Watcher(desk.tracking, experiment).sees() == plain
+    assert len(plain) == 40
+    assert warmed == ([4] if cold_s < 0 else [])
