@@ -21,6 +21,7 @@ from lastgood.api.mlflow.shapes import (
 from lastgood.api.mlflow.wire import (
     Handler,
     Int64,
+    JsonReply,
     MlflowRequest,
     decode,
     empty_reply,
@@ -111,7 +112,11 @@ async def create(request: MlflowRequest) -> Response:
 
 async def get(request: MlflowRequest) -> Response:
     """One run with what was logged to it."""
-    run, facts = request.services.tracking.runs.get(decode(request, OfRun).id)
+    run_id, tracking = decode(request, OfRun).id, request.services.tracking
+    document = tracking.searches.run_at_once(run_id, request.services.run_documents)
+    if document is not None:
+        return JsonReply(b'{"run":' + document + b"}")
+    run, facts = tracking.runs.get(run_id)
     return reply(_One(run_shape(run, facts)))
 
 

@@ -17,6 +17,7 @@ from lastgood.engine.kernel import Kernel
 from lastgood.engine.tracking import limits
 from lastgood.engine.tracking.folding import Folding
 from lastgood.engine.tracking.pages import decode_token, encode_token
+from lastgood.engine.tracking.runs import existing
 from lastgood.errors import InvalidInput
 from lastgood.store.database import Connection
 from lastgood.store.tracking import metrics as metric_store
@@ -31,6 +32,7 @@ from lastgood.store.tracking.model_search import (
     search_models,
 )
 from lastgood.store.tracking.points import Point, as_metric
+from lastgood.store.tracking.revisions import revision_of
 from lastgood.store.tracking.run_search import search_runs
 
 __all__ = [
@@ -138,6 +140,19 @@ class Searches:
             found, last = search_runs(connection, ids or NOWHERE, paging)
             items = documents.of_few(connection, found, made_max=MADE_AT_ONCE_MAX)
             return None if items is None else Page(items, encode_token(last, search=search))
+
+        return self._database.attempt(look, patience_s=AT_ONCE_S)
+
+    def run_at_once(self, run_id: str, documents: RunDocuments) -> bytes | None:
+        """The document of a run, deleted or not; for an event loop: None if it takes more than a moment.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+
+        def look(connection: Connection) -> bytes:
+            revision = existing(revision_of(connection, run_id), run_id)
+            return documents.of(connection, [revision])[0]
 
         return self._database.attempt(look, patience_s=AT_ONCE_S)
 

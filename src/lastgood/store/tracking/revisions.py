@@ -30,6 +30,7 @@ __all__ = [
     "change_all",
     "fresh_revision",
     "revised",
+    "revision_of",
 ]
 
 Revision = tuple[str, int]
@@ -38,6 +39,7 @@ Revision = tuple[str, int]
 RUN_COLUMNS = tuple(column for column in runs.c if column.name != "revision")
 """In the order of the fields of `Run`."""
 
+_of_run = Statement(sa.select(runs.c.revision).where(runs.c.run_id == sa.bindparam("run_id")))
 _change = Statement(
     runs.update()
     .where(among(runs.c.run_id, sa.bindparam("run_ids")))
@@ -57,6 +59,12 @@ def fresh_revision() -> int:
     trains gives that the same seed each time.
     """
     return randbits(63)
+
+
+def revision_of(connection: Connection, run_id: str) -> Revision | None:
+    """The run with its revision; None: there is no such run."""
+    revision = _of_run.scalar(connection, {"run_id": run_id})
+    return None if revision is None else (run_id, revision)
 
 
 def change(tx: Connection, run: Run) -> ChangingRun:

@@ -147,6 +147,23 @@ def test_every_change_is_seen(desk, elsewhere, experiment, change):
     assert after == Watcher(desk.tracking, experiment).sees()
 
 
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("change", CHANGES | OTHERS)
+def test_a_run_that_is_read_alone_is_as_a_newcomer_finds_it(desk, elsewhere, experiment, change):
+    run = new_run(desk.tracking, experiment)
+    kept = RunDocuments(run_document)
+    before = desk.tracking.searches.run_at_once(run.run_id, kept)
+    if before is None:
+        pytest.skip("an event loop does not wait for a database that may be far away")
+    assert desk.tracking.searches.run_at_once(run.run_id, kept) == before
+    (CHANGES | OTHERS)[change](elsewhere, run, 7)
+    after = desk.tracking.searches.run_at_once(run.run_id, kept)
+    assert [after] == Watcher(desk.tracking, experiment).sees()
+    assert (after == before) == (change in {"fold", "nothing"})
+    with pytest.raises(NotFound, match="absent"):
+        desk.tracking.searches.run_at_once("absent", kept)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_without_another_revision_no_change_would_be_seen(desk, experiment, change, monkeypatch):
     """The control of the test above."""
