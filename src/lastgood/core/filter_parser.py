@@ -134,9 +134,10 @@ def _clause(tokens: _Tokens) -> Clause:
     if name.kind != "name":
         raise tokens.refusal(name, "an attribute, metric, param or tag")
     target, key = _target_and_key(tokens, name)
-    operator = _operator(tokens)
+    operator, literal = _operator(tokens), tokens.peek()
     value = None if operator.startswith("IS") else _value(tokens, operator)
-    return Clause(target, key, operator, value, name.position)
+    written = literal.text if literal.kind == "number" else ""
+    return Clause(target, key, operator, value, name.position, written)
 
 
 def _operator(tokens: _Tokens) -> str:

@@ -17,6 +17,8 @@ class Clause:
     value: str | float | tuple[str, ...] | None
     position: int
     """Where the clause begins in the text, from 0, for error messages."""
+    written: str = ""
+    """The number as the text has it; empty if the value is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _PHRASES = [
         r"Missing value for required parameter '(?P<what>[^']*)'",
         r"(?P<what>)Run with id=\S* not found",
         r"(?P<what>)No Experiment with id=\S* exists",
+        r"(?P<what>)Invalid experiment ID '.*'",
         r"(?P<what>)Registered Model with name=.* not found",
         r"(?P<what>)Model Version \(name=.*, version=.*\) not found",
         r"(?P<what>)Registered Model \(name=.*\) already exists",

@@ -6,7 +6,13 @@ from functools import cache
 from typing import Any
 
 from google.protobuf.json_format import ParseDict, ParseError
-from mlflow.protos import databricks_pb2, mlflow_artifacts_pb2, model_registry_pb2, service_pb2
+from mlflow.protos import (
+    databricks_pb2,
+    mlflow_artifacts_pb2,
+    model_registry_pb2,
+    service_pb2,
+    webhooks_pb2,
+)
 
 from differential.request import Call
 
@@ -78,6 +84,7 @@ def _endpoints() -> list[tuple[str, re.Pattern[str], Any]]:
         (service_pb2, "MlflowService"),
         (model_registry_pb2, "ModelRegistryService"),
         (mlflow_artifacts_pb2, "MlflowArtifactsService"),
+        (webhooks_pb2, "WebhookService"),
     ):
         for method in module.DESCRIPTOR.services_by_name[service].methods:
             message = getattr(module, method.input_type.name, None)

@@ -13,7 +13,6 @@ from lastgood.core.tracking import (
     Experiment,
     FoundRun,
     Metric,
-    ModelLink,
     Run,
     RunFacts,
 )
@@ -128,10 +127,19 @@ class DatasetInputShape(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class ModelLinkShape(msgspec.Struct, omit_defaults=True, frozen=True):
-    """A logged model that went into a run or came out of it."""
+    """A logged model that went into a run or came out of it, as a client names it."""
 
     model_id: str
     step: Int64 = 0
+
+
+class _ModelInputShape(msgspec.Struct, frozen=True):
+    model_id: str
+
+
+class _ModelOutputShape(msgspec.Struct, frozen=True):
+    model_id: str
+    step: int
 
 
 class _RunData(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -142,11 +150,11 @@ class _RunData(msgspec.Struct, omit_defaults=True, frozen=True):
 
 class _RunInputs(msgspec.Struct, omit_defaults=True, frozen=True):
     dataset_inputs: list[DatasetInputShape] = []
-    model_inputs: list[ModelLinkShape] = []
+    model_inputs: list[_ModelInputShape] = []
 
 
 class _RunOutputs(msgspec.Struct, omit_defaults=True, frozen=True):
-    model_outputs: list[ModelLinkShape] = []
+    model_outputs: list[_ModelOutputShape] = []
 
 
 _NO_INPUTS, _NO_OUTPUTS = _RunInputs(), _RunOutputs()
@@ -256,14 +264,16 @@ def _inputs(facts: RunFacts | FoundRun) -> _RunInputs:
         return _NO_INPUTS
     return _RunInputs(
         dataset_inputs=[_dataset_input_shape(one) for one in facts.datasets],
-        model_inputs=[ModelLinkShape(link.model_id) for link in facts.model_inputs],
+        model_inputs=[_ModelInputShape(link.model_id) for link in facts.model_inputs],
     )
 
 
 def _outputs(facts: RunFacts | FoundRun) -> _RunOutputs:
     if not facts.model_outputs:
         return _NO_OUTPUTS
-    return _RunOutputs([_output_shape(link) for link in facts.model_outputs])
+    return _RunOutputs(
+        [_ModelOutputShape(link.model_id, link.step) for link in facts.model_outputs]
+    )
 
 
 def dataset_input_of(sent: DatasetInputShape) -> DatasetInput:
@@ -276,7 +286,3 @@ def _dataset_input_shape(one: DatasetInput) -> DatasetInputShape:
     d = one.dataset
     shape = DatasetShape(d.name, d.digest, d.source_type, d.source, d.schema, d.profile)
     return DatasetInputShape(shape, shown_pairs(one.tags))
-
-
-def _output_shape(link: ModelLink) -> ModelLinkShape:
-    return ModelLinkShape(link.model_id, link.step)

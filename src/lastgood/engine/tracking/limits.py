@@ -51,7 +51,7 @@ EXPERIMENT_TAG_VALUE_LENGTH_MAX = 20_000
 EXPERIMENT_NAME_LENGTH_MAX = 500
 LOCATION_LENGTH_MAX = 2_048
 MODEL_NAME_LENGTH_MAX = 500
-MODEL_TAG_VALUE_LENGTH_MAX = 100_000
+MODEL_TEXT_LENGTH_MAX = 100_000  # of a logged model: a tag or parameter
 MODEL_PARAMS_MAX = 100
 BATCH_METRICS_MAX = 1_000
 BATCH_PARAMS_MAX = 100
@@ -278,9 +278,7 @@ def check_experiment_tag(key: str, value: str) -> tuple[str, str]:
 def check_model_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """A logged model's tags; MLflow takes any name for them. Raises InvalidInput."""
     check_count("tags", len(tags), TAGS_MAX)
-    return {
-        _model_key(k): check_length("value", v, MODEL_TAG_VALUE_LENGTH_MAX) for k, v in tags.items()
-    }
+    return {_model_key(k): check_length("value", v, MODEL_TEXT_LENGTH_MAX) for k, v in tags.items()}
 
 
 def check_model_params(params: Mapping[str, str]) -> dict[str, str]:
@@ -289,7 +287,9 @@ def check_model_params(params: Mapping[str, str]) -> dict[str, str]:
         raise InvalidInput(
             f"A logged model can have at most {MODEL_PARAMS_MAX} params. Got {len(params)} params"
         )
-    return {_model_key(k): v[:PARAM_VALUE_LENGTH_MAX] for k, v in params.items()}
+    return {
+        _model_key(k): check_length("value", v, MODEL_TEXT_LENGTH_MAX) for k, v in params.items()
+    }
 
 
 def _model_key(key: str) -> str:

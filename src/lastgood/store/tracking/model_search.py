@@ -1,7 +1,7 @@
 """Searches for logged models as SQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,11 +123,17 @@ def _condition(
         return has_metric(clause, logged_model_metrics, _m.model_id == _c.model_id, *on_datasets)
     if clause.target in {"param", "tag"}:
         table = logged_model_params if clause.target == "param" else logged_model_tags
-        return has_entry(clause, table, table.c.model_id == _c.model_id)
+        return has_entry(_of_text(clause), table, table.c.model_id == _c.model_id)
     name = _ALIASES.get(clause.key, clause.key)
     if clause.target != "attribute" or name not in _ATTRIBUTES:
         raise refuse(clause, f"Invalid attribute key, expected one of {sorted(_ATTRIBUTES)}")
-    return compare(clause, *_ATTRIBUTES[name])
+    column, operators = _ATTRIBUTES[name]
+    return compare(clause if operators is NUMBERS else _of_text(clause), column, operators)
+
+
+def _of_text(clause: Clause) -> Clause:
+    """The clause for a text: of logged models ``params.depth = 6`` means what ``params.depth = '6'`` does."""
+    return replace(clause, value=clause.written) if clause.written else clause
 
 
 def _on(dataset: DatasetFilter) -> sa.ColumnElement[bool]:

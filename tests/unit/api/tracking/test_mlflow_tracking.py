@@ -125,7 +125,8 @@ def test_a_run_comes_back_with_what_was_logged(client, run_id):
             "models": [{"model_id": "m-1"}],
         },
     )
-    client.post("/runs/outputs", {"run_id": run_id, "models": [{"model_id": "m-2", "step": 4}]})
+    models = [{"model_id": "m-2", "step": 4}, {"model_id": "m-3"}]
+    client.post("/runs/outputs", {"run_id": run_id, "models": models})
     run = client.get("/runs/get", run_id=run_id, run_uuid=run_id)["run"]
     assert run["data"]["metrics"] == [
         {"key": "m", "value": 0.25, "timestamp": 12, "step": 3},
@@ -137,7 +138,9 @@ def test_a_run_comes_back_with_what_was_logged(client, run_id):
         "dataset_inputs": [{"dataset": dataset, "tags": tags}],
         "model_inputs": [{"model_id": "m-1"}],
     }
-    assert run["outputs"] == {"model_outputs": [{"model_id": "m-2", "step": 4}]}
+    assert run["outputs"] == {
+        "model_outputs": [{"model_id": "m-2", "step": 4}, {"model_id": "m-3", "step": 0}]
+    }
     found = client.post(
         "/runs/search",
         {"experiment_ids": ["0"], "filter": "metrics.m > 0.2", "run_view_type": "ACTIVE_ONLY"},

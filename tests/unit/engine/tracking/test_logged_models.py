@@ -75,6 +75,10 @@ def test_tags_and_params(desk, models):
         models.delete_tag(made.model_id, "t").result()
     with pytest.raises(InvalidInput, match="at most 100 params"):
         models.log_params(made.model_id, {f"p{i}": "" for i in range(101)})
+    models.log_params(made.model_id, {"long": "x" * 100_000}).result()
+    assert models.get(made.model_id).params["long"] == "x" * 100_000  # never cut
+    with pytest.raises(InvalidInput, match="exceeds the maximum length of 100000"):
+        models.log_params(made.model_id, {"longer": "x" * 100_001})
 
 
 def test_metrics_that_name_the_model_are_its_metrics_too(desk, models):
@@ -135,6 +139,17 @@ def test_search(desk, three):
     assert names(desk, experiments=["7"]) == []
     desk.tracking.logged_models.delete(three[1].model_id).result()
     assert names(desk) == ["c", "a"]
+
+
+def test_a_text_may_be_compared_with_a_bare_number(desk, three):
+    decimal = make(desk, "d", params={"p": "1.0"}, tags={"t": "1e3"})
+    assert names(desk, "params.p = 1") == ["a"]
+    assert names(desk, "params.p = 1.0") == ["d"]  # as it is written, not what it is worth
+    assert names(desk, "tags.t LIKE 1e3") == ["d"]
+    assert names(desk, "name != 1") == ["d", "c", "b", "a"]
+    assert names(desk, f"model_id = '{decimal.model_id}' AND name = -1") == []
+    with pytest.raises(InvalidInput, match="expected a number"):
+        names(desk, "creation_timestamp > '1'")
 
 
 def test_orders(desk, three):

@@ -87,6 +87,13 @@ def test_orders(desk, three, order_by, expected):
     assert desk.found(order_by=order_by) == [three[name] for name in expected]
 
 
+@pytest.mark.parametrize("key", ["run_id", "attributes.artifact_uri"])
+def test_orders_by_what_is_random(desk, three, key):
+    by_id = sorted(three.values())
+    assert desk.found(order_by=[f"{key} ASC"]) == by_id
+    assert desk.found(order_by=[f"{key} DESC"]) == by_id[::-1]
+
+
 @pytest.mark.parametrize(
     "options",
     [
