@@ -99,19 +99,29 @@ _tags_and_aliases_of_one = Statement(  # an alias has no value
 _stages = sa.union_all(
     *(sa.select(sa.literal_column(f"'{s.value}'").label("stage")) for s in Stage)
 ).subquery()
-# One seek in the index by stage per stage and model: the cost does not depend on how many versions there are.
-_newest = versions.alias("newest")
-_newest_of_stage = (
-    sa.select(sa.func.max(_newest.c.version))
-    .where(_newest.c.model_id == _m.id, _newest.c.stage == _stages.c.stage)
-    .correlate(models, _stages)
-    .scalar_subquery()
-)
+_labelled = versions.alias("labelled")
+
+
+def _of_stage(which: sa.Function[Any]) -> sa.ScalarSelect[Any]:
+    """One seek in the index by stage per stage and model: the cost does not depend on how many versions there are."""
+    return (
+        sa.select(which)
+        .where(_labelled.c.model_id == _m.id, _labelled.c.stage == _stages.c.stage)
+        .correlate(models, _stages)
+        .scalar_subquery()
+    )
+
+
 _latest = (
     sa.select(*_v)
     .select_from(models)
     .join(_stages, sa.true())
-    .join(versions, sa.and_(_v.model_id == _m.id, _v.version == _newest_of_stage))
+    .join(
+        versions,
+        sa.and_(_v.model_id == _m.id, _v.version == _of_stage(sa.func.max(_labelled.c.version))),
+    )
+    # As MLflow shows them: it walks through all versions, and the first one of a stage gives the stage its place.
+    .order_by(_of_stage(sa.func.min(_labelled.c.version)))
 )
 _latest_of_one = Statement(_latest.where(_m.id == sa.bindparam("model_id")))
 _latest_of_many = _latest.where(_m.id.in_(sa.bindparam("ids", expanding=True)))

@@ -105,6 +105,18 @@ EXAMPLES: dict[str, list[Call]] = {
     "pages of nothing": [get("/registered-models/search", max_results=0)],
     "ids in filters": [post("/experiments/search", max_results=5, filter="experiment_id IN ('v')")],
     "lengths": [post("/runs/log-inputs", **OF_RUN, datasets=[{"dataset": DATASET}])],
+    "long tags of a new run": [
+        post(
+            "/runs/create",
+            experiment_id="⟦experiment:0⟧",
+            start_time=1,
+            tags=[{"key": "k", "value": "v" * 8_001}],
+        )
+    ],
+    "changes to the same": [
+        Call("PATCH", PREFIX + "/model-versions/update", OF_VERSION),
+        get("/model-versions/search", filter="name LIKE '⟦p⟧%'"),
+    ],
     "runs without an experiment": [post("/runs/create", start_time=1)],
     "several faults": [post("/runs/set-tag", key="", value="v")],
     "frozen bytes": [get("/model-versions/get-download-uri", **OF_VERSION)],

@@ -80,6 +80,8 @@ class Pair:
     ours: Answer
     follows_protocol: bool = True
     """Whether all fields have the types that MLflow's protocol gives them."""
+    idle: bool = False
+    """Whether an earlier request left a version as it was, and ours did not note a change."""
 
     @property
     def agrees(self) -> bool:
@@ -107,6 +109,7 @@ class Side:
 
     def begin(self, prefix: str) -> None:
         """Forget what earlier sequences made."""
+        self.idle = False
         self._prefix = prefix
         self._pools: dict[str, list[str]] = {}
         self._uris: dict[str, str] = {}
@@ -114,6 +117,7 @@ class Side:
 
     def play(self, call: Call) -> Answer:
         """Send the request and remember what it made."""
+        began_ms = time.time_ns() // 1_000_000
         status, kind, body = self._send(call)
         try:
             found = json.loads(body) if kind.startswith(JSON) else body.decode("utf-8", "replace")
@@ -121,6 +125,9 @@ class Side:
             found = body.decode("utf-8", "replace")
         if status < 400 and isinstance(found, dict):
             self._remember(call, found)
+            changed = found.get("model_version", {}).get("last_updated_timestamp")
+            if call.method != "GET" and changed is not None:
+                self.idle = self.idle or int(changed) < began_ms
         return self._answer(call, status, found)
 
     def forget_tokens(self, call: Call) -> None:
@@ -314,7 +321,7 @@ class Player:
             if theirs.is_success != ours.is_success:  # only one of them may have given a token
                 for side in self._sides:
                     side.forget_tokens(call)
-            yield Pair(call, theirs, ours, follows_protocol(call))
+            yield Pair(call, theirs, ours, follows_protocol(call), self._sides[1].idle)
 
     def close(self) -> None:
         for side in self._sides:

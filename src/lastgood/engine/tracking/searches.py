@@ -219,7 +219,11 @@ def _asked(
     """Where to search for runs, what, and what a token of it belongs to."""
     ids = _experiment_ids(experiment_ids)
     search = (ids, *_identity(query))
-    return ids, _paging(query, search), search
+    paging = _paging(query, search)
+    # Searches for experiments take them.
+    if len({(order.target, order.key) for order in paging.orders}) != len(paging.orders):
+        raise InvalidInput(f"order_by contains duplicate fields: {list(query.order_by)}")
+    return ids, paging, search
 
 
 def _identity(query: Query) -> tuple[object, ...]:
@@ -233,8 +237,6 @@ def _paging(query: Query, search: Sequence[object]) -> Paging:
     orders = parse_order(query.order_by)
     if len(orders) > ORDERS_MAX:
         raise InvalidInput(f"At most {ORDERS_MAX} order_by fields are allowed. Got {len(orders)}")
-    if len({(order.target, order.key) for order in orders}) != len(orders):
-        raise InvalidInput(f"order_by contains duplicate fields: {list(query.order_by)}")
     return Paging(
         filters=_clauses(query.filter),
         orders=orders,

@@ -65,7 +65,6 @@ _ATTRIBUTES: dict[str, tuple[sa.ColumnElement[Any], frozenset[str]]] = {
     "status": (runs.c.status, TEXTS - {"IN", "NOT IN"}),
     "artifact_uri": (runs.c.artifact_uri, TEXTS - {"IN", "NOT IN"}),
     "user_id": (runs.c.user_id, TEXTS - {"IN", "NOT IN"}),
-    "lifecycle_stage": (runs.c.lifecycle, TEXTS - {"IN", "NOT IN"}),
     "experiment_id": (sa.cast(runs.c.experiment_id, sa.String), TEXTS - {"LIKE", "ILIKE"}),
     "start_time": (runs.c.start_ms, NUMBERS),
     "end_time": (runs.c.end_ms, NUMBERS),

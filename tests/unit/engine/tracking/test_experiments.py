@@ -133,6 +133,8 @@ def test_search(desk, experiments):
     assert names(desk) == ["beta", "Alpha", "Default"]
     assert names(desk, view="DELETED_ONLY") == ["gamma"]
     assert names(desk, view="ALL", order_by=["name ASC"]) == ["Alpha", "Default", "beta", "gamma"]
+    twice = ["name ASC", "name DESC"]
+    assert names(desk, view="ALL", order_by=twice) == names(desk, view="ALL", order_by=twice[:1])
     assert names(desk, "name LIKE 'al%'") == []
     assert names(desk, "name ILIKE 'al%'") == ["Alpha"]
     assert names(desk, "tags.n = '1' AND name != 'Alpha'") == ["beta"]

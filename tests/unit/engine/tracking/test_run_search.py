@@ -104,6 +104,7 @@ def test_orders_by_what_is_random(desk, three, key):
         {"filter_text": "start_time = 'x'"},
         {"filter_text": "dataset.source = 'x'"},
         {"filter_text": "attributes.color = 'red'"},
+        {"filter_text": "lifecycle_stage = 'deleted'"},
         {"filter_text": "metrics.auc > 1 OR metrics.auc < 1"},
         {"filter_text": " AND ".join(["metrics.a > 1"] * 101)},
         {"filter_text": f"params.a LIKE '{'%' * 60_000}'"},
