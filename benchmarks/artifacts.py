@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import re
+import selectors
 import shutil
 import statistics
 import subprocess
@@ -28,7 +29,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vs_mlflow import (
-    FORK,
     RESULTS,
     Client,
     Server,
@@ -36,6 +36,7 @@ from vs_mlflow import (
     lastgood_command,
     mlflow_command,
     running,
+    stopped,
 )
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -190,39 +191,39 @@ def put_small(client: Client, path: str, data: bytes) -> None:
         f"Content-Length: {len(data)}\r\n\r\n".encode()
         + data
     )
-    status, answer = client.answer()
-    if status != 200:
-        raise RuntimeError(f"PUT {path}: {status} {answer[:300]!r}")
 
 
-def get_small(client: Client, path: str, data: bytes) -> None:
-    status, answer = client.call("GET", f"{FILES}/{path}")
-    if status != 200 or answer != data:
-        raise RuntimeError(f"GET {path}: {status} {answer[:300]!r}")
-
-
-def transfer(port: int, step: str, folder: str, numbers: range, start: float) -> None:
-    client = Client(port)
-    act = {"up": put_small, "down": get_small}[step]
-    time.sleep(max(0.0, start - time.monotonic()))
-    for i in numbers:
-        act(client, f"{folder}/{i % 20}/{i}", f"{folder} {i} ".encode().ljust(SMALL_SIZE, b"x"))
+def get_small(client: Client, path: str, _data: bytes) -> None:
+    client.send("GET", f"{FILES}/{path}")
 
 
 def rate(server: Server, step: str, folder: str, files: int, clients: int) -> float:
-    start = time.monotonic() + 0.2
-    processes = [
-        FORK.Process(
-            target=transfer, args=(server.port, step, folder, range(i, files, clients), start)
-        )
-        for i in range(clients)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        if process.exitcode:
-            raise RuntimeError(f"a client of {server.name} failed")
+    """Files a second; the clients are connections of one process, which take from the machine what one does."""
+    ask = {"up": put_small, "down": get_small}[step]
+    waiting, numbers = selectors.DefaultSelector(), iter(range(files))
+    start = time.monotonic()
+
+    def ask_next(client: Client) -> None:
+        if (number := next(numbers, None)) is None:
+            waiting.unregister(client.socket)
+            return
+        path = f"{folder}/{number % 20}/{number}"
+        data = f"{folder} {number} ".encode().ljust(SMALL_SIZE, b"x")
+        waiting.modify(client.socket, selectors.EVENT_READ, (client, path, data))
+        ask(client, path, data)
+
+    for _ in range(clients):
+        client = Client(server.port)
+        waiting.register(client.socket, selectors.EVENT_READ)
+        ask_next(client)
+    while waiting.get_map():
+        for key, _ in waiting.select():
+            client, path, data = key.data
+            if (answer := client.answer_if_complete()) is None:
+                continue
+            if answer[0] != 200 or (step == "down" and answer[1] != data):
+                raise RuntimeError(f"{step} {path}: {answer[0]} {answer[1][:300]!r}")
+            ask_next(client)
     return files / (time.monotonic() - start)
 
 
@@ -232,11 +233,12 @@ def measure_small(peer: Server, ours: Server, options: argparse.Namespace) -> li
         for step in ("up", "down"):
             found: dict[str, list[float]] = {"mlflow": [], "lastgood": []}
             for turn in range(options.rounds):
-                for server in (peer, ours):
+                for server, other in ((peer, ours), (ours, peer)):
                     # MLflow's rate does not depend on how many there are; a tenth of them is enough to know it.
                     files = options.files // options.rounds // (10 if server is peer else 1)
                     folder = f"small/{clients}-{turn}"
-                    found[server.name].append(rate(server, step, folder, files, clients))
+                    with stopped(other):
+                        found[server.name].append(rate(server, step, folder, files, clients))
             row = {"step": step, "clients": clients}
             row |= {f"{name}_per_s": statistics.median(rates) for name, rates in found.items()}
             row["ratio"] = statistics.median(

@@ -319,13 +319,16 @@ DEVIATIONS = [
     ),
     Deviation(
         name="keys with a hyphen",
-        what="a key like `a-b` may stand without quotes before IN and NOT IN too",
-        reason="MLflow takes it before the other comparisons only",
+        what="a key like `a-b` may stand without quotes before every comparison of every search",
+        reason="MLflow takes it before some comparisons in some searches",
         applies=lambda pair: (
             _is_search(pair)
             and pair.ours.is_success
+            and pair.theirs.status == 400
             and bool(
-                re.search(r"\.\w*-\S*\s+(not\s+)?in\b", str(_sent(pair, "filter")), re.IGNORECASE)
+                re.search(
+                    r"\.\w*-\S*\s+(not\s+)?i(n|like)\b", str(_sent(pair, "filter")), re.IGNORECASE
+                )
             )
         ),
     ),
@@ -381,7 +384,7 @@ DEVIATIONS = [
         applies=lambda pair: (
             pair.theirs.is_success
             and (_endpoint(pair) == "/runs/create" or _endpoint(pair).startswith("/logged-models"))
-            and _refused(pair, "for parameter 'key'", "required parameter 'key'")
+            and _refused(pair, "for parameter 'key'", "required parameter 'key'", "].key'")
         ),
     ),
     Deviation(

@@ -32,6 +32,8 @@ def follows_protocol(call: Call) -> bool:
         if not isinstance(sent, dict):
             return False
         ParseDict(sent, message(), ignore_unknown_fields=True)
+    except SystemError:  # protobuf's, for an enumeration's value that cannot be a key
+        return False
     except (ParseError, ValueError, ArithmeticError, RecursionError):
         return False
     return True
