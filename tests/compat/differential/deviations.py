@@ -105,9 +105,9 @@ def _refused(pair: Any, *words: str) -> bool:
 
 def _server_error(pair: Any) -> bool:
     refused = 400 <= pair.ours.status < 500
-    whole = str(_sent(pair, "max_results")).endswith(".0")  # 2.0 is a number of results, too
-    # A list that is null is one that was not sent.
-    right = pair.ours.is_success and (whole or None in pair.call.fields.values())
+    # 2.0 is a whole number, too; and a list that is null is one that was not sent.
+    odd = any(value is None or str(value).endswith(".0") for value in pair.call.fields.values())
+    right = odd and pair.ours.is_success
     known = refused or not pair.follows_protocol or right
     return pair.theirs.status >= 500 and known
 
@@ -124,7 +124,8 @@ def _other_fault(pair: Any) -> bool:
 
 def _empty_page(pair: Any) -> bool:
     most = str(_sent(pair, "max_results"))
-    return pair.theirs.is_success and _refused(pair, "max_results") and int(most) < 1
+    none = re.fullmatch(r"-\d+|0", most) is not None
+    return none and pair.theirs.is_success and _refused(pair, "max_results")
 
 
 def _bare_number(pair: Any) -> bool:

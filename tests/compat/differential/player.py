@@ -36,6 +36,7 @@ _PHRASES = [
         r"(?P<what>)Registered Model with name=.* not found",
         r"(?P<what>)Model Version \(name=.*, version=.*\) not found",
         r"(?P<what>)Registered Model \(name=.*\) already exists",
+        r"(?P<what>)Invalid Registered Model name: ",
         r"(?P<what>)must be in the 'active' state",
         r"(?P<what>)Changing param values is not allowed",
         r"(?P<what>)Registered model alias .* not found",
