@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from uuid import uuid4
 
 from lastgood.core.changes import ModelCreated
@@ -276,7 +277,10 @@ def _changed(subscription: Subscription, change: WebhookChange) -> Subscription:
         "name": change.name,
         "url": change.url,
         "description": change.description,
-        "events": tuple(dict.fromkeys(change.events)) if change.events is not None else None,
+        # Each once, in MLflow's order.
+        "events": tuple(sorted(set(change.events), key=attrgetter("entity", "action")))
+        if change.events is not None
+        else None,
         "active": change.active,
     }
     return replace(subscription, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]  # as named

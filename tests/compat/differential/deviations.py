@@ -183,6 +183,9 @@ def _kinder_filter(pair: Any) -> bool:
             "attributes support comparison with a list",
             "Invalid clause(s) in filter string: tag",
             "Invalid clause(s) in filter string: ';'",
+            "Invalid clause(s) in filter string: ;",
+            "Expected 'Identifier' found 'params.a/b'",
+            "Expected 'Identifier' found 'tags.a/b'",
         )
     )
 
@@ -314,7 +317,7 @@ DEVIATIONS = [
     Deviation(
         name="kinder filters",
         what="every search takes `metric.` for `metrics.`, decimals for whole numbers, IN for every text, "
-        "a key like `1` and a semicolon at the end",
+        "keys like `1` and `a/b` and a semicolon at the end",
         reason="MLflow takes each of them in some searches and refuses it in others",
         applies=_kinder_filter,
     ),

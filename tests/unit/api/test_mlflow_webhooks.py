@@ -137,10 +137,17 @@ def test_a_webhook_is_made_shown_changed_and_deleted(api):
     }
     path = f"/webhooks/{made['webhook_id']}"
     assert api.call("GET", path) == {"webhook": made}
-    events = [{"entity": 3, "action": "SET"}, {"entity": "MODEL_VERSION_TAG", "action": 4}]
+    events = [
+        {"entity": 3, "action": "SET"},
+        {"entity": "MODEL_VERSION_TAG", "action": 4},
+        {"entity": "MODEL_VERSION", "action": "CREATED"},
+    ]
     sent = {"status": "DISABLED", "events": events, "name": "", "description": ""}
     changed = api.call("PATCH", path, sent)["webhook"]
-    assert changed["events"] == [{"entity": "MODEL_VERSION_TAG", "action": "SET"}]
+    assert changed["events"] == [
+        {"entity": "MODEL_VERSION", "action": "CREATED"},
+        {"entity": "MODEL_VERSION_TAG", "action": "SET"},
+    ]
     assert (changed["status"], changed["name"], "description" in changed) == (
         *("DISABLED", "hook"),
         False,

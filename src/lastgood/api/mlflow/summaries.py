@@ -23,7 +23,7 @@ class _Interval(msgspec.Struct, kw_only=True):
 
 class _Bulk(msgspec.Struct, kw_only=True):
     run_id: list[str] = msgspec.field(default_factory=list)
-    metric_key: str = ""
+    metric_key: str | None = None
     max_results: Int64 = POINTS_MAX
 
 
@@ -83,12 +83,12 @@ async def sampled_history(request: MlflowRequest) -> Response:
 async def histories(request: MlflowRequest) -> Response:
     """The first points of a metric of many runs."""
     sent = decode(request, _Bulk)
-    if not sent.metric_key and sent.run_id:
+    if sent.metric_key is None and sent.run_id:
         raise InvalidInput("GetMetricHistoryBulk request must specify a metric_key.")
 
     def find() -> Response:
         found = request.services.tracking.summaries.histories(
-            sent.run_id, sent.metric_key, results_max=sent.max_results
+            sent.run_id, sent.metric_key or "", results_max=sent.max_results
         )
         return reply(_Histories(_points(found)))
 
