@@ -49,7 +49,6 @@ def as_changed(entry: VersionEntry, operation: Operation) -> VersionEntry:
         elif isinstance(change, DescriptionSet) and change.version == number:
             changed |= {"description": change.after, "changed_ms": operation.at_ms}
         elif isinstance(change, TagSet) and change.version == number:
-            changed["changed_ms"] = operation.at_ms
             tags.pop(change.key, None)
             if change.after is not None:
                 tags[change.key] = change.after

@@ -70,13 +70,6 @@ _touch_model = Statement(
     .where(models.c.id == sa.bindparam("id_"))
     .values(changed_ms=sa.bindparam("changed_ms_"))
 )
-_touch_version = Statement(
-    versions.update()
-    .where(
-        versions.c.model_id == sa.bindparam("id_"), versions.c.version == sa.bindparam("version_")
-    )
-    .values(changed_ms=sa.bindparam("changed_ms_"))
-)
 _set_stage = Statement(
     versions.update()
     .where(
@@ -184,16 +177,24 @@ def apply(tx: Connection, operation: Operation, *, model_id: int | None = None) 
             ids[change.model] = _id_of(tx, change.model)
         subject = ids[change.model]
         touched.add(subject)
-        if not isinstance(change, TimesKept):
+        if isinstance(change, TimesKept):
+            if change.version is None:
+                stale.discard(subject)
+        elif _changes_model(change, operation):
             stale.add(subject)
-        elif change.version is None:
-            stale.discard(subject)
         _handle(tx, subject, change, operation)
         if isinstance(change, ModelRenamed | ModelDeleted):
             ids.clear()
     for subject in sorted(stale):  # of a deleted one there is no row to touch
         _touch_model.run(tx, {"id_": subject, "changed_ms_": operation.at_ms})
     _insert_history.run_many(tx, [(subject, operation.seq) for subject in sorted(touched)])
+
+
+def _changes_model(change: Change, operation: Operation) -> bool:
+    """Whether the model counts as changed: not by tags, aliases and descriptions of versions, as with MLflow."""
+    if isinstance(change, TagSet) or operation.kind in {"set_alias", "delete_alias"}:
+        return False
+    return not isinstance(change, DescriptionSet) or change.version is None
 
 
 def _handle(tx: Connection, model_id: int, change: Change, operation: Operation) -> None:
@@ -395,15 +396,13 @@ def _judgement(model_id: int, change: HoldPlaced | MarkSet, operation: Operation
     }
 
 
-def _set_tag(tx: Connection, model_id: int, change: TagSet, operation: Operation) -> None:
+def _set_tag(tx: Connection, model_id: int, change: TagSet, _operation: Operation) -> None:
     if change.version is None:
         _delete_model_tag.run(tx, {"id_": model_id, "key_": change.key})
         if change.after is not None:
             _insert_model_tag.run_many(tx, [(model_id, change.key, change.after)])
         return
-    one = {"id_": model_id, "version_": change.version}
-    _touch_version.run(tx, {**one, "changed_ms_": operation.at_ms})
-    _delete_version_tag.run(tx, {**one, "key_": change.key})
+    _delete_version_tag.run(tx, {"id_": model_id, "version_": change.version, "key_": change.key})
     if change.after is not None:
         _insert_version_tag.run_many(tx, [(model_id, change.version, change.key, change.after)])
 

@@ -33,6 +33,7 @@ _PHRASES = [
         r"(?P<what>)Run with id=\S* not found",
         r"(?P<what>)No Experiment with id=\S* exists",
         r"(?P<what>)Invalid experiment ID '.*'",
+        r"(?P<what>)Invalid page token",
         r"(?P<what>)Registered Model with name=.* not found",
         r"(?P<what>)Model Version \(name=.*, version=.*\) not found",
         r"(?P<what>)Registered Model \(name=.*\) already exists",
@@ -129,6 +130,7 @@ class Side:
             changed = found.get("model_version", {}).get("last_updated_timestamp")
             if call.method != "GET" and changed is not None:
                 self.idle = self.idle or int(changed) < began_ms
+            self.idle = self.idle or call.path.endswith("/registered-models/rename")
         return self._answer(call, status, found)
 
     def forget_tokens(self, call: Call) -> None:

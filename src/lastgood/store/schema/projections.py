@@ -26,7 +26,7 @@ __all__ = [
     "versions",
 ]
 
-PROJECTION_VERSION = "7"
+PROJECTION_VERSION = "8"
 _projection = {"projection": True}
 
 models = Table(
