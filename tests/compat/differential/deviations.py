@@ -257,6 +257,17 @@ DEVIATIONS = [
         applies=lambda pair: "Content-Type" in pair.theirs.message and pair.call.in_query,
     ),
     Deviation(
+        name="bodies of reads",
+        what="histories of metrics of many runs may be asked for by the fields of a body, too",
+        reason="MLflow takes them so for every other GET",
+        applies=lambda pair: (
+            pair.call.method == "GET"
+            and not pair.call.in_query
+            and _endpoint(pair).startswith("/metrics/get-history-bulk")
+            and pair.ours.status < 500
+        ),
+    ),
+    Deviation(
         name="content types in any case",
         what="`APPLICATION/JSON` is JSON too",
         reason="the names of media types have no case (RFC 9110, 8.3.1)",
@@ -500,6 +511,17 @@ DEVIATIONS = [
         what="of several faults in a request another one may be named first",
         reason="which is first is nowhere written down",
         applies=_other_fault,
+    ),
+    Deviation(
+        name="protected versions",
+        what="a version in production cannot be deleted, nor can its model: 409 RESOURCE_CONFLICT",
+        reason="what is live, and what a rollback would return to, must not vanish",
+        applies=lambda pair: (
+            pair.call.method == "DELETE"
+            and pair.theirs.is_success
+            and pair.ours.code == "RESOURCE_CONFLICT"
+            and "cannot be deleted" in pair.ours.message
+        ),
     ),
     Deviation(
         name="frozen bytes",

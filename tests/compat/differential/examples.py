@@ -119,6 +119,17 @@ EXAMPLES: dict[str, list[Call]] = {
     ],
     "runs without an experiment": [post("/runs/create", start_time=1)],
     "several faults": [post("/runs/set-tag", key="", value="v")],
+    "bodies of reads": [
+        Call(
+            "GET",
+            PREFIX + "/metrics/get-history-bulk",
+            {"run_id": ["⟦run:0⟧"], "metric_key": "k"},
+        )
+    ],
+    "protected versions": [
+        post("/model-versions/transition-stage", **OF_VERSION, stage="Production"),
+        Call("DELETE", PREFIX + "/model-versions/delete", OF_VERSION),
+    ],
     "frozen bytes": [get("/model-versions/get-download-uri", **OF_VERSION)],
     "creator": [get("/model-versions/get", **OF_VERSION)],
     "aliases in lists": [
