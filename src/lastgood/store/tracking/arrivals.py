@@ -76,7 +76,7 @@ def arrival_of(metrics: Sequence[Metric]) -> Arrival:
     """The points of a call; it does not matter in which thread this is made."""
     # As `as_point` does it, which would double what this takes.
     points = [
-        (m.key, m.at_ms, m.step, m.value, False)
+        (m.key, m.at_ms, m.step, m.value + 0.0, False)
         if m.value == m.value
         else (m.key, m.at_ms, m.step, 0.0, True)
         for m in metrics

@@ -234,6 +234,18 @@ def test_the_same_point_again_is_the_same_fact(desk):
     assert len(desk.tracking.searches.history(run_id, "m").items) == 2
 
 
+def test_zero_has_no_sign_wherever_it_is_read(desk):
+    run_id = desk.run()
+    desk.log(run_id, metrics=[Metric("zero", -0.0, 1, 0)])
+    for _ in ("while it waits", "merged into its history"):
+        found = [
+            desk.latest(run_id)["zero"],
+            *desk.tracking.searches.history(run_id, "zero").items,
+        ]
+        assert [math.copysign(1, metric.value) for metric in found] == [1, 1]
+        desk.found("metrics.zero = 0")  # which merges what waits
+
+
 def test_nan_and_infinities_come_back(desk):
     run_id = desk.run(
         metrics=[
