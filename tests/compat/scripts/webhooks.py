@@ -55,7 +55,7 @@ hook = client.create_webhook(
     name="ci", url=url, events=EVENTS, description="for tests", secret=SECRET
 )
 assert (hook.name, hook.url, hook.description) == ("ci", url, "for tests")
-assert [str(event) for event in hook.events] == EVENTS
+assert [str(event) for event in hook.events] == sorted(EVENTS)
 assert (hook.status, hook.secret) == (WebhookStatus.ACTIVE, None)
 assert [one.webhook_id for one in client.list_webhooks()] == [hook.webhook_id]
 assert client.get_webhook(hook.webhook_id).events == hook.events
