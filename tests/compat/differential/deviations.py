@@ -467,7 +467,7 @@ DEVIATIONS = [
     Deviation(
         name="lengths",
         what="texts are as long as MLflow's tables say: `run_name` 250 characters, `user_id` 256, "
-        "`source_type` 36, descriptions 5000, `run_link` 500",
+        "`source_type` 36, descriptions 5000, `run_link` 500; tags and parameters of logged models 100000",
         reason="MLflow lets SQLite store more and fails with other databases",
         applies=lambda pair: (
             # Or it says that there is no such thing.
